@@ -1,0 +1,33 @@
+import { type Static, Type } from '@sinclair/typebox'
+
+/** "Work is ready." A node that hears it claims for all its free slots. */
+export const Wake = Type.Object({ jobs: Type.Integer({ minimum: 1 }) }, { $id: 'Wake' })
+
+/** A node is alive. */
+export const Heartbeat = Type.Object(
+  { state: Type.Union([Type.Literal('ready'), Type.Literal('draining')]), freeSlots: Type.Integer({ minimum: 0 }), attempts: Type.Integer({ minimum: 0 }) },
+  { $id: 'Heartbeat' },
+)
+/** See the schema of the same name. */
+export type Heartbeat = Static<typeof Heartbeat>
+
+/** A node is told something; may be lost, the next renewal says it again. */
+export const Control = Type.Union(
+  [Type.Object({ kind: Type.Literal('cancel'), attemptId: Type.String() }), Type.Object({ kind: Type.Literal('drain') })],
+  { $id: 'Control' },
+)
+/** See the schema of the same name. */
+export type Control = Static<typeof Control>
+
+/** A node asks about the leases it believes to hold. */
+export const RenewRequest = Type.Object(
+  { attempts: Type.Array(Type.Object({ attemptId: Type.String(), leaseToken: Type.String() }), { maxItems: 1024 }) },
+  { $id: 'RenewRequest' },
+)
+/** See the schema of the same name. */
+export type RenewRequest = Static<typeof RenewRequest>
+
+/** The leases that are over (stop, forget), those to be cancelled (stop, report), and whether the node is to drain. */
+export const RenewReply = Type.Object({ stale: Type.Array(Type.String()), cancel: Type.Array(Type.String()), drain: Type.Boolean() }, { $id: 'RenewReply' })
+/** See the schema of the same name. */
+export type RenewReply = Static<typeof RenewReply>

@@ -1,0 +1,68 @@
+/** The only file that holds subject strings. `*` and `>` are NATS wildcards. */
+
+/** Says "work is ready" to one node of the pool. */
+export function wakeSubject(pool: string): string {
+  return `rgrid.wake.${pool}`
+}
+
+/** The requests a node may make; each has its own subject below the node's own. */
+export const NODE_REQUESTS = ['claim', 'report', 'uploads', 'renew'] as const
+/** See NODE_REQUESTS. */
+export type NodeRequest = (typeof NODE_REQUESTS)[number]
+
+/** Where a node sends a request. */
+export function nodeRequestSubject(nodeId: string, request: NodeRequest): string {
+  return `rgrid.node.${nodeId}.${request}`
+}
+
+/** Where the scheduler hears that request from every node. */
+export function anyNodeRequestSubject(request: NodeRequest): string {
+  return `rgrid.node.*.${request}`
+}
+
+/** Where a node's heartbeats go. */
+export function heartbeatSubject(nodeId: string): string {
+  return `rgrid.node.${nodeId}.heartbeat`
+}
+
+/** Every node's heartbeats. */
+export const ANY_HEARTBEAT = 'rgrid.node.*.heartbeat'
+
+/** Where a node hears what it is told: cancel, drain. */
+export function controlSubject(nodeId: string): string {
+  return `rgrid.node.${nodeId}.control`
+}
+
+/** The node id of a subject below `rgrid.node.` or `rgrid.logs.`. The server lets a node speak only below its own. */
+export function nodeIdOf(subject: string): string {
+  return subject.split('.')[2] ?? ''
+}
+
+/** Where a node publishes the log of one of its attempts. */
+export function logSubject(nodeId: string, attemptId: string): string {
+  return `rgrid.logs.${nodeId}.${attemptId}`
+}
+
+/** Every subject of the log stream. */
+export const ANY_LOG = 'rgrid.logs.*.*'
+
+/** Where a lifecycle event goes. Batch events have the batch in the place of the job. */
+export function eventSubject(accountId: string, projectId: string, objectId: string): string {
+  return `rgrid.events.${accountId}.${projectId}.${objectId}`
+}
+
+/** Every subject of the event stream. */
+export const ANY_EVENT = 'rgrid.events.*.*.*'
+
+/** The inbox prefix of a node: replies to it go nowhere else. */
+export function inboxPrefix(nodeId: string): string {
+  return `_INBOX_${nodeId}`
+}
+
+/** What a node may publish and subscribe to; the whole of its rights on the bus. */
+export function nodePermissions(nodeId: string, pool: string): { pub: { allow: string[] }; sub: { allow: string[] } } {
+  return {
+    pub: { allow: [...NODE_REQUESTS.map((request) => nodeRequestSubject(nodeId, request)), heartbeatSubject(nodeId), `rgrid.logs.${nodeId}.*`] },
+    sub: { allow: [controlSubject(nodeId), `${wakeSubject(pool)} runners`, `${inboxPrefix(nodeId)}.>`] },
+  }
+}

@@ -1,0 +1,209 @@
+import { type Static, type TSchema, Type } from '@sinclair/typebox'
+import { ATTEMPT_STATES, CAUSES, HOLDS, JOB_STATES } from './job/state.ts'
+
+/** What the REST API answers (docs/openapi is made from these). Times are RFC 3339 in UTC, sizes bytes. */
+
+const words = <const T extends readonly string[]>(values: T) => Type.Unsafe<T[number]>(Type.String({ enum: [...values] }))
+const maybe = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()])
+const Time = Type.String({ format: 'date-time' })
+
+/** One attempt of a job on one node. */
+export const AttemptView = Type.Object({
+  id: Type.String(),
+  number: Type.Integer(),
+  state: words(ATTEMPT_STATES),
+  cause: maybe(words(CAUSES)),
+  exitCode: maybe(Type.Integer()),
+  message: maybe(Type.String()),
+  nodeId: Type.String(),
+  imageDigest: maybe(Type.String()),
+  assignedAt: Time,
+  startedAt: maybe(Time),
+  finishedAt: maybe(Time),
+})
+/** See the schema of the same name. */
+export type AttemptView = Static<typeof AttemptView>
+
+/** A job. `reason` says in words why a job that has not ended is where it is; `message` how it ended. */
+export const JobView = Type.Object({
+  id: Type.String(),
+  project: Type.String(),
+  batchId: maybe(Type.String()),
+  batchIndex: maybe(Type.Integer()),
+  name: maybe(Type.String()),
+  labels: Type.Record(Type.String(), Type.String()),
+  runtime: maybe(Type.String()),
+  image: Type.String(),
+  state: words(JOB_STATES),
+  hold: maybe(words(HOLDS)),
+  reason: maybe(Type.String()),
+  cause: maybe(words(CAUSES)),
+  exitCode: maybe(Type.Integer()),
+  message: maybe(Type.String()),
+  warnings: Type.Array(Type.String()),
+  attemptCount: Type.Integer(),
+  nodeId: maybe(Type.String()),
+  cancelRequested: Type.Boolean(),
+  createdAt: Time,
+  startedAt: maybe(Time),
+  finishedAt: maybe(Time),
+})
+/** See the schema of the same name. */
+export type JobView = Static<typeof JobView>
+
+/** A job with its attempts and its spec as it was resolved. */
+export const JobDetail = Type.Composite([JobView, Type.Object({ attempts: Type.Array(AttemptView), spec: Type.Unknown() })])
+/** See the schema of the same name. */
+export type JobDetail = Static<typeof JobDetail>
+
+/** A page of a list; `nextCursor` is null on the last one. */
+export const JobPage = Type.Object({ items: Type.Array(JobView), nextCursor: maybe(Type.String()) })
+/** See the schema of the same name. */
+export type JobPage = Static<typeof JobPage>
+
+/** A batch with the number of its jobs in each state. */
+export const BatchView = Type.Object({
+  id: Type.String(),
+  project: Type.String(),
+  name: maybe(Type.String()),
+  size: Type.Integer(),
+  parallel: maybe(Type.Integer()),
+  maxFailures: maybe(Type.Integer()),
+  counts: Type.Object(Object.fromEntries(JOB_STATES.map((state) => [state, Type.Integer()])) as Record<(typeof JOB_STATES)[number], ReturnType<typeof Type.Integer>>),
+  createdAt: Time,
+  finishedAt: maybe(Time),
+})
+/** See the schema of the same name. */
+export type BatchView = Static<typeof BatchView>
+
+/** A kept output. */
+export const ArtifactView = Type.Object({
+  id: Type.String(),
+  jobId: Type.String(),
+  path: Type.String(),
+  sizeBytes: Type.Integer(),
+  sha256: Type.String(),
+  executable: Type.Boolean(),
+  createdAt: Time,
+})
+/** See the schema of the same name. */
+export type ArtifactView = Static<typeof ArtifactView>
+
+/** The outputs of a job. */
+export const ArtifactList = Type.Object({ items: Type.Array(ArtifactView) })
+
+/** Where an artifact can be fetched from until `expiresAt`. */
+export const Download = Type.Object({ url: Type.String(), expiresAt: Time })
+
+/** A file that is to be uploaded: known by its content. */
+export const FileRequest = Type.Object(
+  { sha256: Type.String({ pattern: '^[0-9a-f]{64}$' }), sizeBytes: Type.Integer({ minimum: 0, maximum: 5 * 2 ** 30 }) },
+  { additionalProperties: false },
+)
+
+/** An uploaded file, or how to upload it: PUT the bytes to `upload.url` with exactly `upload.headers`, then ask again. */
+export const FileView = Type.Object({
+  id: Type.String(),
+  sha256: Type.String(),
+  sizeBytes: Type.Integer(),
+  state: words(['pending', 'ready']),
+  upload: maybe(Type.Object({ url: Type.String(), headers: Type.Record(Type.String(), Type.String()), expiresAt: Time })),
+})
+/** See the schema of the same name. */
+export type FileView = Static<typeof FileView>
+
+/** A machine that runs jobs. */
+export const NodeView = Type.Object({
+  id: Type.String(),
+  name: Type.String(),
+  pool: Type.String(),
+  state: words(['ready', 'draining', 'lost', 'gone']),
+  slots: Type.Integer(),
+  usedSlots: Type.Integer(),
+  memoryBytes: Type.Integer(),
+  version: Type.String(),
+  enrolledAt: Time,
+  lastSeenAt: maybe(Time),
+})
+/** See the schema of the same name. */
+export type NodeView = Static<typeof NodeView>
+
+/** All nodes. */
+export const NodeList = Type.Object({ items: Type.Array(NodeView) })
+
+/** What a new node says of itself; the token is used up by it. `publicKey` is the node's own NATS user nkey. */
+export const EnrolRequest = Type.Object(
+  {
+    token: Type.String({ minLength: 20, maxLength: 200 }),
+    publicKey: Type.String({ pattern: '^U[A-Z2-7]{55}$' }),
+    name: Type.String({ pattern: '^[A-Za-z0-9]([A-Za-z0-9.-]{0,61}[A-Za-z0-9])?$' }),
+    pool: Type.String({ pattern: '^[a-z0-9-]{1,32}$' }),
+    slots: Type.Integer({ minimum: 1, maximum: 1024 }),
+    memoryBytes: Type.Integer({ minimum: 64 * 2 ** 20 }),
+    version: Type.String({ maxLength: 64 }),
+  },
+  { additionalProperties: false },
+)
+/** See the schema of the same name. */
+export type EnrolRequest = Static<typeof EnrolRequest>
+
+/** Asks for a fresh credential: `signature` is the node key's signature (base64) over `<nodeId>:<issuedAt>`. */
+export const CredentialRequest = Type.Object(
+  { issuedAt: Type.Integer({ description: 'Milliseconds since 1970; within a minute of the gateway’s clock.' }), signature: Type.String({ maxLength: 200 }) },
+  { additionalProperties: false },
+)
+/** See the schema of the same name. */
+export type CredentialRequest = Static<typeof CredentialRequest>
+
+/** A node's identity on the bus; the JWT must be renewed before it expires. */
+export const NodeCredential = Type.Object({
+  nodeId: Type.String(),
+  jwt: Type.String(),
+  expiresAt: Time,
+  natsUrl: Type.String(),
+})
+/** See the schema of the same name. */
+export type NodeCredential = Static<typeof NodeCredential>
+
+/** One piece of a job's log: `text`, or `base64` where the bytes are no UTF-8. */
+export const LogChunk = Type.Object({
+  stream: words(['stdout', 'stderr', 'system']),
+  at: Type.Integer({ description: 'Milliseconds since 1970, the node’s clock.' }),
+  text: Type.Optional(Type.String()),
+  base64: Type.Optional(Type.String()),
+})
+/** See the schema of the same name. */
+export type LogChunk = Static<typeof LogChunk>
+
+/** The data of one `log` event of a followed log (and a line of the log as NDJSON); `seq` counts from 1 in each attempt. */
+export const LogBatch = Type.Object({ attempt: Type.Integer(), seq: Type.Integer(), chunks: Type.Array(LogChunk) })
+/** See the schema of the same name. */
+export type LogBatch = Static<typeof LogBatch>
+
+/** The data of the `status` events of a followed log: where the job is, and why. */
+export const LogStatus = Type.Object({ state: words(JOB_STATES), reason: maybe(Type.String()), attempt: Type.Integer() })
+/** See the schema of the same name. */
+export type LogStatus = Static<typeof LogStatus>
+
+/** The data of the `end` event, the last of a followed log. */
+export const LogEnd = Type.Pick(JobView, ['state', 'cause', 'exitCode', 'message', 'warnings'])
+/** See the schema of the same name. */
+export type LogEnd = Static<typeof LogEnd>
+
+/** An error (RFC 9457, application/problem+json); `code` is of the closed list in core/errors.ts. */
+export const Problem = Type.Object({
+  type: Type.String(),
+  title: Type.String(),
+  status: Type.Integer(),
+  detail: Type.String(),
+  code: Type.String(),
+  requestId: Type.String(),
+  errors: Type.Optional(Type.Array(Type.Object({ path: Type.String(), message: Type.String() }))),
+})
+/** See the schema of the same name. */
+export type Problem = Static<typeof Problem>
+
+/** How a sent document was taken. */
+export const CancelResult = Type.Object({ cancelled: Type.Integer({ description: 'Jobs that ended at once.' }), requested: Type.Integer({ description: 'Running jobs that were told to stop.' }) })
+/** See the schema of the same name. */
+export type CancelResult = Static<typeof CancelResult>

@@ -1,0 +1,83 @@
+import type { ResolvedSpec } from './resolve.ts'
+import type { AttemptState, Cause, JobState } from './state.ts'
+
+/** How often causes that are not the job's own fault (lost machine, interrupted, transient trouble) may repeat. */
+export const MAX_INFRA_RETRIES = 5
+
+/** How an attempt ended, as its node reports it or the scheduler finds it. */
+export interface AttemptEnd {
+  cause: Cause
+  /** Present when the process ran to an end. */
+  exitCode: number | null
+  /** Whether trouble with image, input or output may pass by itself (a registry that was away). */
+  transient: boolean
+}
+
+/** What has been spent so far. */
+export interface RetryCount {
+  retriesUsed: number
+  infraRetriesUsed: number
+}
+
+/** What becomes of the job. */
+export type Decision =
+  | { to: 'succeeded' | 'failed' | 'cancelled' }
+  | { to: 'queued' | 'held'; spends: 'retry' | 'infra'; delaySeconds: number; reason: string }
+
+/** What becomes of a job whose attempt ended so; pure, the whole retry policy (docs/JOB_STATES.md). */
+export function decide(spec: Pick<ResolvedSpec, 'retries' | 'backoff' | 'retryOn'>, used: RetryCount, end: AttemptEnd, cancelRequested: boolean): Decision {
+  if (cancelRequested || end.cause === 'cancelled') return { to: 'cancelled' }
+  if (end.cause === 'exit' && end.exitCode === 0) return { to: 'succeeded' }
+  if (end.cause === 'exit' || end.cause === 'timeout' || end.cause === 'oom') {
+    if (used.retriesUsed >= spec.retries || !wantsRetry(spec.retryOn, end)) return { to: 'failed' }
+    const delaySeconds = backoffSeconds(spec.backoff, used.retriesUsed)
+    return again('retry', delaySeconds, `retry ${used.retriesUsed + 1} of ${spec.retries}`)
+  }
+  const ownFault = !end.transient && (end.cause === 'image' || end.cause === 'input' || end.cause === 'output')
+  if (ownFault || used.infraRetriesUsed >= MAX_INFRA_RETRIES) return { to: 'failed' }
+  const machine = end.cause === 'lost' || end.cause === 'interrupted'
+  const delaySeconds = machine ? 0 : backoffSeconds({ initialSeconds: 1, factor: 2, maxSeconds: 60 }, used.infraRetriesUsed)
+  return again('infra', delaySeconds, `run again after ${end.cause}, ${used.infraRetriesUsed + 1} of at most ${MAX_INFRA_RETRIES}`)
+}
+
+function wantsRetry(retryOn: ResolvedSpec['retryOn'], end: AttemptEnd): boolean {
+  if (end.cause === 'timeout') return retryOn.timeout
+  if (end.cause === 'oom') return retryOn.oom
+  return retryOn.exitCodes === null || (end.exitCode !== null && retryOn.exitCodes.includes(end.exitCode))
+}
+
+function again(spends: 'retry' | 'infra', delaySeconds: number, reason: string): Decision {
+  return { to: delaySeconds > 0 ? 'held' : 'queued', spends, delaySeconds, reason }
+}
+
+/** The pause before the retry after `used` earlier ones, in seconds. */
+export function backoffSeconds(backoff: ResolvedSpec['backoff'], used: number): number {
+  return Math.min(backoff.maxSeconds, backoff.initialSeconds * backoff.factor ** used)
+}
+
+/** The final state of an attempt that ended with this cause. */
+export function attemptStateFor(end: AttemptEnd): AttemptState {
+  switch (end.cause) {
+    case 'exit':
+      return end.exitCode === 0 ? 'succeeded' : 'failed'
+    case 'cancelled':
+    case 'lost':
+    case 'interrupted':
+      return end.cause
+    default:
+      return 'failed'
+  }
+}
+
+/**
+ * The exit code that `rgrid run` ends with: the job's own; 124 after a timeout (as timeout(1)), 130 cancelled,
+ * 137 out of memory, 125 when the container could not be run at all (as docker run).
+ */
+export function exitStatus(job: { state: JobState; cause: Cause | null; exitCode: number | null }): number {
+  if (job.state === 'succeeded') return 0
+  if (job.state === 'cancelled') return 130
+  if (job.cause === 'timeout') return 124
+  if (job.cause === 'oom') return 137
+  if (job.cause === 'exit') return job.exitCode || 1
+  return 125
+}
