@@ -1,0 +1,116 @@
+import { readFileSync } from 'node:fs'
+import type { Static, TSchema } from '@sinclair/typebox'
+import { type ConnectionOptions, connect, credsAuthenticator, Events, type JetStreamClient, type JetStreamManager, jwtAuthenticator, type Msg, type NatsConnection, type Subscription } from 'nats'
+import { errorText } from '#core/errors.ts'
+import type { Log } from '#core/service/log.ts'
+import { nowMs } from '#core/service/time.ts'
+import { decode, encode } from './codec.ts'
+import { inboxPrefix } from './subjects.ts'
+
+/** A connection to NATS with typed, checked messages. It reconnects for ever. */
+export interface Bus {
+  readonly connection: NatsConnection
+  readonly jetstream: JetStreamClient
+  manager(): Promise<JetStreamManager>
+  /** Publishes at most once; does nothing but buffer while the connection is away. */
+  publish<T extends TSchema>(subject: string, schema: T, message: Static<T>): void
+  /** Hears messages; a bad one is counted and logged, never thrown. `queue`: one of the group hears each. */
+  subscribe<T extends TSchema>(subject: string, schema: T, hear: (message: Static<T>, subject: string) => void, queue?: string): Subscription
+  /** Asks and waits for the answer. Rejects after `timeoutMs`, or at once when nobody serves the subject. */
+  request<Q extends TSchema, A extends TSchema>(subject: string, question: Q, answer: A, message: Static<Q>, timeoutMs: number): Promise<Static<A>>
+  /** Serves requests. `replyAllowed` refuses answers to a foreign inbox. A handler's throw gives no answer. */
+  serve<Q extends TSchema, A extends TSchema>(subject: string, queue: string, question: Q, answer: A, handle: (message: Static<Q>, subject: string) => Promise<Static<A>>, replyAllowed?: (reply: string, subject: string) => boolean): Subscription
+  /** Since when the connection has been up without a break, milliseconds since 1970; undefined while it is down. */
+  connectedSinceMs(): number | undefined
+  /** Messages that did not fit their schema, or whose reply was refused, since the start. */
+  badMessages(): number
+  close(): Promise<void>
+}
+
+// The client's own defaults give up after ten tries and notice a dead peer after minutes (docs/BUS.md).
+const RECONNECT: ConnectionOptions = { maxReconnectAttempts: -1, reconnectTimeWait: 500, reconnectJitter: 250, pingInterval: 10_000, maxPingOut: 2, waitOnFirstConnect: true, ignoreAuthErrorAbort: true }
+
+/** Connects one of our services with its credentials file. */
+export async function connectService(options: { name: string; url: string; credsFile: string; log: Log }): Promise<Bus> {
+  const authenticator = credsAuthenticator(readFileSync(options.credsFile))
+  return wrap(await connect({ ...RECONNECT, name: options.name, servers: options.url, authenticator }), options.log)
+}
+
+/** Connects a node. `jwt` and `seed` are asked again at each connect, so that a renewed JWT is used. */
+export async function connectNode(options: { nodeId: string; url: string; jwt: () => string; seed: () => string; log: Log }): Promise<Bus> {
+  const authenticator = jwtAuthenticator(options.jwt, () => Buffer.from(options.seed()))
+  return wrap(await connect({ ...RECONNECT, name: options.nodeId, servers: options.url, authenticator, inboxPrefix: inboxPrefix(options.nodeId) }), options.log)
+}
+
+function wrap(connection: NatsConnection, log: Log): Bus {
+  const jetstream = connection.jetstream()
+  let connectedSince: number | undefined = nowMs()
+  let bad = 0
+  void watchStatus()
+
+  async function watchStatus(): Promise<void> {
+    for await (const status of connection.status()) {
+      if (status.type === Events.Disconnect) connectedSince = undefined
+      if (status.type === Events.Reconnect) connectedSince = nowMs()
+      if (status.type === Events.Disconnect || status.type === Events.Reconnect || status.type === Events.Error) log.warn({ status: status.type, detail: String(status.data) }, 'bus connection changed')
+    }
+  }
+
+  function reject(subject: string, error: unknown): void {
+    bad++
+    log.warn({ subject, error: errorText(error) }, 'bad message dropped')
+  }
+
+  async function answerOne<Q extends TSchema, A extends TSchema>(msg: Msg, question: Q, answer: A, handle: (message: Static<Q>, subject: string) => Promise<Static<A>>): Promise<void> {
+    let message: Static<Q>
+    try {
+      message = decode(question, msg.data)
+    } catch (error) {
+      reject(msg.subject, error)
+      return
+    }
+    try {
+      msg.respond(encode(answer, await handle(message, msg.subject)))
+    } catch (error) {
+      log.warn({ subject: msg.subject, error: errorText(error) }, 'a request was not answered')
+    }
+  }
+
+  return {
+    connection,
+    jetstream,
+    manager: () => connection.jetstreamManager(),
+    publish(subject, schema, message) {
+      connection.publish(subject, encode(schema, message))
+    },
+    subscribe(subject, schema, hear, queue) {
+      const callback = (error: Error | null, msg: Msg) => {
+        if (error) return reject(subject, error)
+        try {
+          hear(decode(schema, msg.data), msg.subject)
+        } catch (fault) {
+          reject(msg.subject, fault)
+        }
+      }
+      return connection.subscribe(subject, queue === undefined ? { callback } : { callback, queue })
+    },
+    async request(subject, question, answer, message, timeoutMs) {
+      const reply = await connection.request(subject, encode(question, message), { timeout: timeoutMs })
+      return decode(answer, reply.data)
+    },
+    serve(subject, queue, question, answer, handle, replyAllowed = () => true) {
+      const callback = (error: Error | null, msg: Msg) => {
+        if (error) return reject(subject, error)
+        if (!msg.reply || !replyAllowed(msg.reply, msg.subject)) return reject(msg.subject, new Error('its reply subject is not allowed'))
+        void answerOne(msg, question, answer, handle)
+      }
+      return connection.subscribe(subject, { queue, callback })
+    },
+    connectedSinceMs: () => connectedSince,
+    badMessages: () => bad,
+    async close() {
+      if (connection.isClosed()) return
+      await connection.drain().catch(() => connection.close())
+    },
+  }
+}
