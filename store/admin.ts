@@ -1,0 +1,83 @@
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+import { Type } from '@sinclair/typebox'
+import { readConfig } from '#core/service/config.ts'
+import { createLog } from '#core/service/log.ts'
+import { runMain } from '#core/service/run.ts'
+import { createApiKey, createEnrolmentToken, ensureProject, isLiveApiKey } from './bootstrap.ts'
+import { ObjectsEnv, objectsConfig } from './config.ts'
+import { migrate } from './migrate.ts'
+import { createObjects } from './objects.ts'
+import { createDbPool, type Db } from './pool.ts'
+import { prepareRoles } from './roles.ts'
+
+const USAGE = `usage: node store/admin.ts <command>
+  prepare                                      roles, migrations, bucket
+  bootstrap --project SLUG --key-file FILE     a project and its first API key
+  enrolment-token --token-file FILE [--ttl S]  a one-time token for a new node`
+
+const AdminEnv = Type.Object({
+  RGRID_POSTGRES_ADMIN_URL: Type.String({ description: 'URL of the database as a role that may create roles and tables' }),
+})
+const PrepareEnv = Type.Object({
+  ...AdminEnv.properties,
+  ...ObjectsEnv,
+  RGRID_GATEWAY_DB_PASSWORD: Type.String({ minLength: 12, description: 'password of the role rgrid_gateway' }),
+  RGRID_SCHEDULER_DB_PASSWORD: Type.String({ minLength: 12, description: 'password of the role rgrid_scheduler' }),
+})
+
+/** The commands that set an installation up. Each can be repeated. */
+async function main(): Promise<void> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { project: { type: 'string', default: 'default' }, 'key-file': { type: 'string' }, 'token-file': { type: 'string' }, ttl: { type: 'string', default: '3600' } },
+  })
+  switch (positionals[0]) {
+    case 'prepare':
+      return prepare()
+    case 'bootstrap':
+      return withDb((db) => bootstrap(db, values.project, required(values['key-file'], '--key-file')))
+    case 'enrolment-token':
+      return withDb(async (db) => writeSecret(required(values['token-file'], '--token-file'), await createEnrolmentToken(db, Number(values.ttl))))
+    default:
+      throw new Error(USAGE)
+  }
+}
+
+async function prepare(): Promise<void> {
+  const env = readConfig(PrepareEnv)
+  const log = createLog('admin', process.env.RGRID_LOG_LEVEL ?? 'info')
+  await prepareRoles(env.RGRID_POSTGRES_ADMIN_URL, { gateway: env.RGRID_GATEWAY_DB_PASSWORD, scheduler: env.RGRID_SCHEDULER_DB_PASSWORD })
+  const done = await migrate(env.RGRID_POSTGRES_ADMIN_URL, log)
+  const objects = createObjects(objectsConfig(env))
+  await objects.ensureBucket()
+  objects.close()
+  log.info({ migrations: done, bucket: env.RGRID_S3_BUCKET }, 'prepared')
+}
+
+async function bootstrap(db: Db, slug: string, keyFile: string): Promise<void> {
+  const projectId = await ensureProject(db, slug)
+  if (existsSync(keyFile) && (await isLiveApiKey(db, readFileSync(keyFile, 'utf8').trim()))) return
+  writeSecret(keyFile, await createApiKey(db, projectId, 'bootstrap'))
+}
+
+async function withDb(work: (db: Db) => Promise<void>): Promise<void> {
+  const db = await createDbPool(readConfig(AdminEnv).RGRID_POSTGRES_ADMIN_URL, 2)
+  try {
+    await work(db)
+  } finally {
+    await db.end()
+  }
+}
+
+function writeSecret(path: string, secret: string): void {
+  writeFileSync(`${path}.new`, `${secret}\n`, { mode: 0o600 })
+  renameSync(`${path}.new`, path)
+}
+
+function required(value: string | undefined, option: string): string {
+  if (value === undefined) throw new Error(`${option} is missing\n${USAGE}`)
+  return value
+}
+
+await runMain(main)

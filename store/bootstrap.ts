@@ -1,0 +1,46 @@
+import { Type } from '@sinclair/typebox'
+import { sql } from 'slonik'
+import { newId } from '#core/ids.ts'
+import type { Db } from './pool.ts'
+import { row } from './row.ts'
+import { hashSecret, newApiKey, newEnrolmentToken } from './secrets.ts'
+
+const IdRow = row(Type.Object({ id: Type.String() }))
+
+/** Makes the first account with a project of this slug, unless they exist; returns the project's id. */
+export async function ensureProject(db: Db, slug: string): Promise<string> {
+  return db.transaction(async (tx) => {
+    await tx.query(sql.unsafe`select pg_advisory_xact_lock(7246301124)`)
+    const found = await tx.maybeOneFirst(sql.type(IdRow)`select id from projects where slug = ${slug} order by created_at limit 1`)
+    if (found) return found
+    const accountId = newId('account')
+    const projectId = newId('project')
+    await tx.query(sql.unsafe`insert into accounts (id, name) values (${accountId}, 'default')`)
+    await tx.query(sql.unsafe`insert into projects (id, account_id, slug, name) values (${projectId}, ${accountId}, ${slug}, ${slug})`)
+    return projectId
+  })
+}
+
+/** Makes an API key of the project; the key itself is returned once and only its hash kept. */
+export async function createApiKey(db: Db, projectId: string, name: string): Promise<string> {
+  const { key, prefix } = newApiKey()
+  await db.query(sql.unsafe`
+    insert into api_keys (id, project_id, name, prefix, hash, scopes)
+    values (${newId('apiKey')}, ${projectId}, ${name}, ${prefix}, ${sql.binary(hashSecret(key))}, ${sql.array(['*'], 'text')})`)
+  return key
+}
+
+/** Whether the key is one that works now. */
+export async function isLiveApiKey(db: Db, key: string): Promise<boolean> {
+  return db.exists(sql.unsafe`
+    select 1 from api_keys where hash = ${sql.binary(hashSecret(key))} and revoked_at is null and (expires_at is null or expires_at > now())`)
+}
+
+/** Makes a one-time enrolment token; returned once, only its hash kept. */
+export async function createEnrolmentToken(db: Db, ttlSeconds: number): Promise<string> {
+  const token = newEnrolmentToken()
+  await db.query(sql.unsafe`
+    insert into enrolment_tokens (id, hash, expires_at)
+    values (${newId('enrolmentToken')}, ${sql.binary(hashSecret(token))}, now() + make_interval(secs => ${ttlSeconds}))`)
+  return token
+}

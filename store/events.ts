@@ -1,0 +1,63 @@
+import { Type } from '@sinclair/typebox'
+import { sql } from 'slonik'
+import type { Db, Tx } from './pool.ts'
+import { row } from './row.ts'
+
+/** What happened: `job.submitted`, `job.started`, …; docs/BUS.md lists the types. */
+export interface NewEvent {
+  accountId: string
+  projectId: string
+  batchId: string | null
+  jobId: string | null
+  type: string
+  data: Record<string, unknown>
+}
+
+const EventRow = Type.Object({
+  id: Type.Number(),
+  account_id: Type.String(),
+  project_id: Type.String(),
+  batch_id: Type.Union([Type.String(), Type.Null()]),
+  job_id: Type.Union([Type.String(), Type.Null()]),
+  type: Type.String(),
+  data: Type.Record(Type.String(), Type.Unknown()),
+  created_at: Type.String(),
+})
+
+/** An event as it is stored. */
+export interface StoredEvent extends NewEvent {
+  id: number
+  createdAt: string
+}
+
+/** Records events, and puts them into the outbox, in the transaction that changed the state. */
+export async function recordEvents(tx: Tx, events: readonly NewEvent[]): Promise<void> {
+  if (events.length === 0) return
+  const json = JSON.stringify(events)
+  await tx.query(sql.unsafe`
+    with added as (
+      insert into events (account_id, project_id, batch_id, job_id, type, data)
+      select e."accountId", e."projectId", e."batchId", e."jobId", e.type, e.data
+      from jsonb_to_recordset(${json}::jsonb) as e("accountId" text, "projectId" text, "batchId" text, "jobId" text, type text, data jsonb)
+      returning id
+    )
+    insert into outbox (event_id) select id from added`)
+}
+
+/**
+ * Events to relay, oldest first. Only those of transactions older than every open one: ids are not handed out in the
+ * order of commits, and a relay that went by id alone would pass some by.
+ */
+export async function readOutbox(db: Db, limit: number): Promise<StoredEvent[]> {
+  const rows = await db.any(sql.type(row(EventRow))`
+    select e.id, e.account_id, e.project_id, e.batch_id, e.job_id, e.type, e.data, e.created_at
+    from outbox o join events e on e.id = o.event_id
+    where o.xid < pg_snapshot_xmin(pg_current_snapshot())
+    order by o.event_id limit ${limit}`)
+  return rows.map((e) => ({ id: e.id, accountId: e.account_id, projectId: e.project_id, batchId: e.batch_id, jobId: e.job_id, type: e.type, data: e.data, createdAt: e.created_at }))
+}
+
+/** Takes relayed events out of the outbox. */
+export async function clearOutbox(db: Db, eventIds: readonly number[]): Promise<void> {
+  await db.query(sql.unsafe`delete from outbox where event_id = any(${sql.array([...eventIds], 'int8')})`)
+}
