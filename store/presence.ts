@@ -1,0 +1,52 @@
+import { Type } from '@sinclair/typebox'
+import { sql } from 'slonik'
+import type { Db, Tx } from './pool.ts'
+import { row } from './row.ts'
+
+const NodeRow = Type.Object({ id: Type.String(), state: Type.String(), silent_ms: Type.Number() })
+
+/** A node that should be alive, and for how long Postgres has not been told that it is. */
+export interface KnownNode {
+  nodeId: string
+  state: 'ready' | 'draining'
+  silentMs: number
+}
+
+/** Notes for many nodes at once that they were heard, and which of them drain. */
+export async function recordSeen(db: Db, nodes: readonly { nodeId: string; draining: boolean }[]): Promise<void> {
+  await db.query(sql.unsafe`
+    update nodes n set last_seen_at = now(), state = case when s.draining then 'draining' else n.state end
+    from jsonb_to_recordset(${JSON.stringify(nodes)}::jsonb) as s("nodeId" text, draining boolean)
+    where n.id = s."nodeId" and n.state in ('ready', 'draining')`)
+}
+
+/** The nodes that are expected to be heard. */
+export async function knownNodes(db: Db): Promise<KnownNode[]> {
+  const rows = await db.any(sql.type(row(NodeRow))`
+    select id, state, (extract(epoch from now() - coalesce(last_seen_at, enrolled_at)) * 1000)::float8 as silent_ms
+    from nodes where state in ('ready', 'draining')`)
+  return rows.map((node) => ({ nodeId: node.id, state: node.state as KnownNode['state'], silentMs: node.silent_ms }))
+}
+
+/** Declares a node lost; false when it was not ready or draining any more. Locks the row against claims. */
+export async function markLost(tx: Tx, nodeId: string): Promise<boolean> {
+  const result = await tx.query(sql.unsafe`update nodes set state = 'lost' where id = ${nodeId} and state in ('ready', 'draining')`)
+  return result.rowCount > 0
+}
+
+/** A node that speaks again after it was declared lost takes work again; its old leases are over. Returns its state. */
+export async function reviveNode(db: Db, nodeId: string): Promise<string | undefined> {
+  const state = await db.maybeOneFirst(sql.type(row(Type.Object({ state: Type.String() })))`
+    update nodes set last_seen_at = now(), state = case when state = 'lost' then 'ready' else state end
+    where id = ${nodeId} returning state`)
+  return state ?? undefined
+}
+
+const FileRow = Type.Object({ id: Type.String(), key: Type.String(), sha256: Type.String(), size_bytes: Type.Number() })
+
+/** Where uploaded files lie, by id. */
+export async function fileObjects(db: Db, fileIds: readonly string[]): Promise<Map<string, { key: string; sha256: string; sizeBytes: number }>> {
+  if (fileIds.length === 0) return new Map()
+  const rows = await db.any(sql.type(row(FileRow))`select id, key, sha256, size_bytes from files where id = any(${sql.array([...fileIds], 'text')}) and state = 'ready'`)
+  return new Map(rows.map((file) => [file.id, { key: file.key, sha256: file.sha256, sizeBytes: file.size_bytes }]))
+}
