@@ -124,7 +124,7 @@ export async function finishAttempt(tx: Tx, attempt: LeasedAttempt, record: Atte
 /** Does with the job what was decided after its attempt ended. */
 export async function applyDecision(tx: Tx, attempt: LeasedAttempt, decision: Decision, record: AttemptRecord): Promise<void> {
   const data = { attempt: attempt.number, attemptId: attempt.attemptId, nodeId: attempt.nodeId, attemptCause: record.cause, exitCode: record.exitCode }
-  if (decision.to === 'succeeded' || decision.to === 'failed' || decision.to === 'cancelled') {
+  if (!('spends' in decision)) {
     const cause = decision.to === 'cancelled' ? 'cancelled' : record.cause
     await tx.query(sql.unsafe`
       update jobs set state = ${decision.to}, cause = ${cause}, exit_code = ${record.exitCode}, message = ${record.message}, reason = null,

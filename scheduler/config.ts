@@ -1,0 +1,16 @@
+import { type Static, Type } from '@sinclair/typebox'
+import { ObjectsEnv } from '#store/config.ts'
+
+/** What the scheduler reads from its environment (docs/CONFIGURATION.md). */
+export const SchedulerEnv = Type.Object({
+  RGRID_DATABASE_URL: Type.String({ description: 'URL of the database as the role rgrid_scheduler' }),
+  RGRID_NATS_URL: Type.String({ description: 'address of NATS, such as nats://127.0.0.1:8472' }),
+  RGRID_NATS_CREDS_FILE: Type.String({ description: 'path of scheduler.creds' }),
+  ...ObjectsEnv,
+  RGRID_LEASE_SECONDS: Type.Number({ default: 15, minimum: 3, maximum: 600, description: 'a node silent for so long is lost, and its work is run elsewhere' }),
+  RGRID_SWEEP_SECONDS: Type.Number({ default: 2, minimum: 0.1, maximum: 60, description: 'how often queued work is looked for whose wake-up was lost' }),
+  RGRID_UPLOAD_URL_SECONDS: Type.Integer({ default: 3600, minimum: 60, maximum: 86_400, description: 'how long presigned addresses given to nodes are good' }),
+  RGRID_LOG_LEVEL: Type.String({ default: 'info', description: 'trace, debug, info, warn, error' }),
+})
+/** See the schema of the same name. */
+export type SchedulerEnv = Static<typeof SchedulerEnv>

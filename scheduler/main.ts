@@ -1,0 +1,83 @@
+import { connectService } from '#bus/bus.ts'
+import { ensureStreams } from '#bus/streams.ts'
+import { readConfig } from '#core/service/config.ts'
+import { createLog } from '#core/service/log.ts'
+import { runMain, runServices } from '#core/service/run.ts'
+import { createClaimStore } from '#store/claims.ts'
+import { objectsConfig } from '#store/config.ts'
+import { createLeader } from '#store/lock.ts'
+import { requireSchema } from '#store/migrate.ts'
+import { createObjects } from '#store/objects.ts'
+import { createDbPool } from '#store/pool.ts'
+import { buildAssignments } from './assignments.ts'
+import { createClaims } from './claims.ts'
+import { SchedulerEnv } from './config.ts'
+import { createHoldTimer } from './hold-timer.ts'
+import { createNodeDesk } from './node-desk.ts'
+import { createPresence } from './presence.ts'
+import { createLeaseReaper } from './reaper/leases.ts'
+import { createRelay } from './relay.ts'
+import { answerRenewal } from './renewals.ts'
+import { createReports } from './reports.ts'
+import { answerUploads } from './uploads.ts'
+import { createWakeSweep, wake } from './waker.ts'
+
+/** An arbitrary number that all schedulers of a database share. */
+const LEADER_KEY = 7_246_301_125
+
+async function main(): Promise<void> {
+  const env = readConfig(SchedulerEnv)
+  const log = createLog('scheduler', env.RGRID_LOG_LEVEL)
+  const db = await createDbPool(env.RGRID_DATABASE_URL)
+  await requireSchema(db)
+  const claimStore = createClaimStore(env.RGRID_DATABASE_URL)
+  const objects = createObjects(objectsConfig(env))
+  const bus = await connectService({ name: 'scheduler', url: env.RGRID_NATS_URL, credsFile: env.RGRID_NATS_CREDS_FILE, log })
+  await ensureStreams(bus)
+
+  const leader = createLeader({ url: env.RGRID_DATABASE_URL, key: LEADER_KEY, log })
+  const presence = createPresence(db, log)
+  const claims = createClaims(claimStore, log)
+  const queued = (jobs: number) => wake(bus, jobs)
+  const relay = createRelay(db, bus, log, leader.isLeader)
+  const reports = createReports(db, log, queued)
+  const urlSeconds = env.RGRID_UPLOAD_URL_SECONDS
+
+  const desk = createNodeDesk({
+    bus,
+    presence,
+    async claim(nodeId, request) {
+      const jobs = await claims.claim(nodeId, request)
+      if (jobs.length > 0) relay.kick()
+      return { assignments: jobs.length === 0 ? [] : await buildAssignments(db, objects, jobs, urlSeconds) }
+    },
+    async report(nodeId, report) {
+      const reply = await reports.report(nodeId, report)
+      relay.kick()
+      return reply
+    },
+    uploads: (nodeId, request) => answerUploads(db, objects, nodeId, request, urlSeconds),
+    renew: (nodeId, request) => answerRenewal(db, log, nodeId, request, queued),
+  })
+  const reaper = createLeaseReaper({
+    db,
+    log,
+    leaseMs: env.RGRID_LEASE_SECONDS * 1000,
+    isLeader: leader.isLeader,
+    connectedSinceMs: bus.connectedSinceMs,
+    silentMs: presence.silentMs,
+    queued,
+  })
+
+  await runServices(
+    log,
+    [leader, presence.writer, desk, relay, createHoldTimer(db, log, leader.isLeader, queued), createWakeSweep(db, bus, log, leader.isLeader, env.RGRID_SWEEP_SECONDS * 1000), reaper],
+    20_000,
+  )
+  await bus.close()
+  await claimStore.close()
+  await db.end()
+  objects.close()
+}
+
+await runMain(main)

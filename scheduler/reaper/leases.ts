@@ -1,0 +1,71 @@
+import { errorText } from '#core/errors.ts'
+import { createLoop, type Loop } from '#core/service/loop.ts'
+import type { Log } from '#core/service/log.ts'
+import { nowMs } from '#core/service/time.ts'
+import { liveLeases } from '#store/attempts.ts'
+import type { DatabasePool } from '#store/pool.ts'
+import { knownNodes, markLost } from '#store/presence.ts'
+import { endAttempt, silentResult } from '../finish.ts'
+
+/** What the reaper needs to know before it takes work from a node. */
+export interface LeaseReaperDeps {
+  db: DatabasePool
+  log: Log
+  leaseMs: number
+  isLeader(): boolean
+  /** Since when this process hears the bus without a break, milliseconds since 1970; undefined while it does not. */
+  connectedSinceMs(): number | undefined
+  silentMs(nodeId: string): number | undefined
+  queued(jobs: number): void
+}
+
+/** Below so many nodes, "most of them are silent" says nothing about the bus. */
+const BREAKER_MIN_NODES = 3
+
+/**
+ * Whether to take silence for death. Not when this process was cut off from the bus within the last lease time, nor
+ * when most nodes fell silent at once: then the bus is ill, and requeueing the fleet would run everything twice.
+ */
+export function mayReap(now: number, leaseMs: number, connectedSinceMs: number | undefined, nodes: number, silent: number): boolean {
+  if (connectedSinceMs === undefined || now - connectedSinceMs < leaseMs) return false
+  return nodes < BREAKER_MIN_NODES || silent * 2 <= nodes
+}
+
+/** Declares nodes lost that were silent for a lease time, and requeues what they ran. */
+export function createLeaseReaper(deps: LeaseReaperDeps): Loop {
+  const startedMs = nowMs()
+  let breakerOpen = false
+
+  async function reap(nodeId: string): Promise<void> {
+    const queued = await deps.db.transaction(async (tx) => {
+      if (!(await markLost(tx, nodeId))) return 0
+      const leases = await liveLeases(tx, nodeId)
+      deps.log.warn({ nodeId, attempts: leases.length, to: 'lost' }, 'node is lost')
+      let count = 0
+      // In a fixed order, so that two transactions that end attempts of the same batches do not wait for each other.
+      for (const lease of leases.sort((a, b) => a.attemptId.localeCompare(b.attemptId))) {
+        const outcome = await endAttempt(tx, deps.log, nodeId, lease.attemptId, lease.leaseToken, silentResult('lost', `node ${nodeId} was not heard any more`))
+        if (outcome.status === 'ok') count += outcome.queued
+      }
+      return count
+    })
+    if (queued > 0) deps.queued(queued)
+  }
+
+  return createLoop({
+    name: 'lease-reaper',
+    everyMs: 1000,
+    log: deps.log,
+    async round() {
+      const now = nowMs()
+      if (!deps.isLeader() || now - startedMs < deps.leaseMs) return
+      const nodes = await knownNodes(deps.db)
+      const silent = nodes.filter((node) => node.silentMs > deps.leaseMs && (deps.silentMs(node.nodeId) ?? Number.POSITIVE_INFINITY) > deps.leaseMs)
+      const allowed = mayReap(now, deps.leaseMs, deps.connectedSinceMs(), nodes.length, silent.length)
+      if (!allowed && silent.length > 0 && !breakerOpen) deps.log.error({ nodes: nodes.length, silent: silent.length }, 'holding fire: the bus is ill or most nodes fell silent at once')
+      breakerOpen = !allowed && silent.length > 0
+      if (!allowed) return
+      for (const node of silent) await reap(node.nodeId).catch((error: unknown) => deps.log.warn({ nodeId: node.nodeId, error: errorText(error) }, 'node not reaped; trying again'))
+    },
+  })
+}

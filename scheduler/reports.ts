@@ -1,0 +1,36 @@
+import type { FinishedReport, ReportReply, ReportRequest } from '#bus/messages/report.ts'
+import { canAttemptGo } from '#core/job/state.ts'
+import type { Log } from '#core/service/log.ts'
+import { lockAttempt, recordProgress } from '#store/attempts.ts'
+import type { DatabasePool } from '#store/pool.ts'
+import { endAttempt } from './finish.ts'
+
+/** Writes down what nodes report about their attempts. Reports may come twice, late or out of order. */
+export interface Reports {
+  report(nodeId: string, report: ReportRequest): Promise<ReportReply>
+}
+
+/** `queued` is told how many jobs became claimable. */
+export function createReports(db: DatabasePool, log: Log, queued: (jobs: number) => void): Reports {
+  async function finished(nodeId: string, report: FinishedReport): Promise<ReportReply> {
+    const outcome = await db.transaction((tx) => endAttempt(tx, log, nodeId, report.attemptId, report.leaseToken, report))
+    if (outcome.status === 'stale') {
+      log.info({ attemptId: report.attemptId, nodeId, cause: report.cause }, 'late result of an attempt that is over; nothing changed')
+      return { status: 'stale' }
+    }
+    if (outcome.status === 'ok' && outcome.queued > 0) queued(outcome.queued)
+    return { status: 'ok' }
+  }
+
+  return {
+    async report(nodeId, report) {
+      if (report.kind === 'finished') return finished(nodeId, report)
+      return db.transaction(async (tx) => {
+        const attempt = await lockAttempt(tx, nodeId, report.attemptId, report.leaseToken)
+        if (!attempt || attempt.finished) return { status: 'stale' }
+        if (canAttemptGo(attempt.state, report.state)) await recordProgress(tx, attempt, report.state, report.imageDigest)
+        return { status: 'ok' }
+      })
+    },
+  }
+}
