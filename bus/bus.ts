@@ -1,6 +1,17 @@
 import { readFileSync } from 'node:fs'
 import type { Static, TSchema } from '@sinclair/typebox'
-import { type ConnectionOptions, connect, credsAuthenticator, Events, type JetStreamClient, type JetStreamManager, jwtAuthenticator, type Msg, type NatsConnection, type Subscription } from 'nats'
+import {
+  type ConnectionOptions,
+  connect,
+  credsAuthenticator,
+  Events,
+  type JetStreamClient,
+  type JetStreamManager,
+  jwtAuthenticator,
+  type Msg,
+  type NatsConnection,
+  type Subscription,
+} from 'nats'
 import { errorText } from '#core/errors.ts'
 import type { Log } from '#core/service/log.ts'
 import { nowMs } from '#core/service/time.ts'
@@ -19,7 +30,14 @@ export interface Bus {
   /** Asks and waits for the answer. Rejects after `timeoutMs`, or at once when nobody serves the subject. */
   request<Q extends TSchema, A extends TSchema>(subject: string, question: Q, answer: A, message: Static<Q>, timeoutMs: number): Promise<Static<A>>
   /** Serves requests. `replyAllowed` refuses answers to a foreign inbox. A handler's throw gives no answer. */
-  serve<Q extends TSchema, A extends TSchema>(subject: string, queue: string, question: Q, answer: A, handle: (message: Static<Q>, subject: string) => Promise<Static<A>>, replyAllowed?: (reply: string, subject: string) => boolean): Subscription
+  serve<Q extends TSchema, A extends TSchema>(
+    subject: string,
+    queue: string,
+    question: Q,
+    answer: A,
+    handle: (message: Static<Q>, subject: string) => Promise<Static<A>>,
+    replyAllowed?: (reply: string, subject: string) => boolean,
+  ): Subscription
   /** Since when the connection has been up without a break, milliseconds since 1970; undefined while it is down. */
   connectedSinceMs(): number | undefined
   /** Messages that did not fit their schema, or whose reply was refused, since the start. */
@@ -28,7 +46,15 @@ export interface Bus {
 }
 
 // The client's own defaults give up after ten tries and notice a dead peer after minutes (docs/BUS.md).
-const RECONNECT: ConnectionOptions = { maxReconnectAttempts: -1, reconnectTimeWait: 500, reconnectJitter: 250, pingInterval: 10_000, maxPingOut: 2, waitOnFirstConnect: true, ignoreAuthErrorAbort: true }
+const RECONNECT: ConnectionOptions = {
+  maxReconnectAttempts: -1,
+  reconnectTimeWait: 500,
+  reconnectJitter: 250,
+  pingInterval: 10_000,
+  maxPingOut: 2,
+  waitOnFirstConnect: true,
+  ignoreAuthErrorAbort: true,
+}
 
 /** Connects one of our services with its credentials file. */
 export async function connectService(options: { name: string; url: string; credsFile: string; log: Log }): Promise<Bus> {
@@ -52,7 +78,8 @@ function wrap(connection: NatsConnection, log: Log): Bus {
     for await (const status of connection.status()) {
       if (status.type === Events.Disconnect) connectedSince = undefined
       if (status.type === Events.Reconnect) connectedSince = nowMs()
-      if (status.type === Events.Disconnect || status.type === Events.Reconnect || status.type === Events.Error) log.warn({ status: status.type, detail: String(status.data) }, 'bus connection changed')
+      if (status.type === Events.Disconnect || status.type === Events.Reconnect || status.type === Events.Error)
+        log.warn({ status: status.type, detail: String(status.data) }, 'bus connection changed')
     }
   }
 
@@ -61,7 +88,12 @@ function wrap(connection: NatsConnection, log: Log): Bus {
     log.warn({ subject, error: errorText(error) }, 'bad message dropped')
   }
 
-  async function answerOne<Q extends TSchema, A extends TSchema>(msg: Msg, question: Q, answer: A, handle: (message: Static<Q>, subject: string) => Promise<Static<A>>): Promise<void> {
+  async function answerOne<Q extends TSchema, A extends TSchema>(
+    msg: Msg,
+    question: Q,
+    answer: A,
+    handle: (message: Static<Q>, subject: string) => Promise<Static<A>>,
+  ): Promise<void> {
     let message: Static<Q>
     try {
       message = decode(question, msg.data)

@@ -69,7 +69,9 @@ export const BatchView = Type.Object({
   size: Type.Integer(),
   parallel: maybe(Type.Integer()),
   maxFailures: maybe(Type.Integer()),
-  counts: Type.Object(Object.fromEntries(JOB_STATES.map((state) => [state, Type.Integer()])) as Record<(typeof JOB_STATES)[number], ReturnType<typeof Type.Integer>>),
+  counts: Type.Object(
+    Object.fromEntries(JOB_STATES.map((state) => [state, Type.Integer()])) as Record<(typeof JOB_STATES)[number], ReturnType<typeof Type.Integer>>,
+  ),
   createdAt: Time,
   finishedAt: maybe(Time),
 })
@@ -204,6 +206,9 @@ export const Problem = Type.Object({
 export type Problem = Static<typeof Problem>
 
 /** How a sent document was taken. */
-export const CancelResult = Type.Object({ cancelled: Type.Integer({ description: 'Jobs that ended at once.' }), requested: Type.Integer({ description: 'Running jobs that were told to stop.' }) })
+export const CancelResult = Type.Object({
+  cancelled: Type.Integer({ description: 'Jobs that ended at once.' }),
+  requested: Type.Integer({ description: 'Running jobs that were told to stop.' }),
+})
 /** See the schema of the same name. */
 export type CancelResult = Static<typeof CancelResult>

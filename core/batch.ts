@@ -25,9 +25,21 @@ export const BatchSpec = Type.Object(
   {
     apiVersion: Type.Optional(Type.Literal(API_VERSION, { default: API_VERSION })),
     kind: Type.Optional(Type.Literal('Batch', { default: 'Batch' })),
-    metadata: Type.Optional(Type.Object({ name: Type.Optional(Name), project: Type.Optional(Type.String({ maxLength: 63 })), labels: Type.Optional(Labels) }, strict)),
-    parallel: Type.Optional(Type.Union([Type.Integer({ minimum: 1, maximum: MAX_BATCH_ITEMS }), Type.Null()], { default: null, description: 'How many of its jobs may be queued or running at once; null: all.' })),
-    maxFailures: Type.Optional(Type.Union([Type.Integer({ minimum: 1, maximum: MAX_BATCH_ITEMS }), Type.Null()], { default: null, description: 'After so many failed jobs the rest of the batch is cancelled; null: never.' })),
+    metadata: Type.Optional(
+      Type.Object({ name: Type.Optional(Name), project: Type.Optional(Type.String({ maxLength: 63 })), labels: Type.Optional(Labels) }, strict),
+    ),
+    parallel: Type.Optional(
+      Type.Union([Type.Integer({ minimum: 1, maximum: MAX_BATCH_ITEMS }), Type.Null()], {
+        default: null,
+        description: 'How many of its jobs may be queued or running at once; null: all.',
+      }),
+    ),
+    maxFailures: Type.Optional(
+      Type.Union([Type.Integer({ minimum: 1, maximum: MAX_BATCH_ITEMS }), Type.Null()], {
+        default: null,
+        description: 'After so many failed jobs the rest of the batch is cancelled; null: never.',
+      }),
+    ),
     template: Spec,
     items: Type.Array(BatchItem, { minItems: 1, maxItems: MAX_BATCH_ITEMS }),
   },

@@ -1,4 +1,4 @@
-import { Type, type Static } from '@sinclair/typebox'
+import { type Static, Type } from '@sinclair/typebox'
 
 /** A named runtime: the image it stands for and how inline code or a script is run in it. */
 export interface Runtime {

@@ -1,4 +1,4 @@
-import type { Assignment, AssignedInput } from '#bus/messages/claim.ts'
+import type { AssignedInput, Assignment } from '#bus/messages/claim.ts'
 import type { ClaimedJob } from '#store/claims.ts'
 import type { Objects } from '#store/objects.ts'
 import type { Db } from '#store/pool.ts'

@@ -21,7 +21,18 @@ export interface AttemptResult {
 
 /** The result of an attempt whose node will say nothing more. */
 export function silentResult(cause: 'lost' | 'interrupted', message: string): AttemptResult {
-  return { cause, exitCode: null, transient: true, message, warnings: [], imageDigest: null, startedAtMs: null, artifacts: [], logSeq: null, logArchived: false }
+  return {
+    cause,
+    exitCode: null,
+    transient: true,
+    message,
+    warnings: [],
+    imageDigest: null,
+    startedAtMs: null,
+    artifacts: [],
+    logSeq: null,
+    logArchived: false,
+  }
 }
 
 /** What ending an attempt led to: `stale` when the lease was not live; else how many jobs may be claimed now. */
@@ -32,7 +43,14 @@ export type FinishOutcome = { status: 'stale' } | { status: 'repeat' } | { statu
  * caller owns the transaction. A second result of the same attempt changes nothing: `repeat` when the first one was
  * the node's own too, `stale` when someone else had ended it (lost).
  */
-export async function endAttempt(tx: Tx, log: Log, nodeId: string, attemptId: string, leaseToken: string | null, result: AttemptResult): Promise<FinishOutcome> {
+export async function endAttempt(
+  tx: Tx,
+  log: Log,
+  nodeId: string,
+  attemptId: string,
+  leaseToken: string | null,
+  result: AttemptResult,
+): Promise<FinishOutcome> {
   const known = await batchOfAttempt(tx, attemptId)
   if (!known) return { status: 'stale' }
   if (known.batchId !== null) await lockBatch(tx, known.batchId)

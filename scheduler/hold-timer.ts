@@ -1,5 +1,5 @@
-import { createLoop, type Loop } from '#core/service/loop.ts'
 import type { Log } from '#core/service/log.ts'
+import { createLoop, type Loop } from '#core/service/loop.ts'
 import { sleep } from '#core/service/time.ts'
 import { nextHoldDueMs, releaseDueHolds } from '#store/holds.ts'
 import type { DatabasePool } from '#store/pool.ts'

@@ -71,7 +71,15 @@ async function main(): Promise<void> {
 
   await runServices(
     log,
-    [leader, presence.writer, desk, relay, createHoldTimer(db, log, leader.isLeader, queued), createWakeSweep(db, bus, log, leader.isLeader, env.RGRID_SWEEP_SECONDS * 1000), reaper],
+    [
+      leader,
+      presence.writer,
+      desk,
+      relay,
+      createHoldTimer(db, log, leader.isLeader, queued),
+      createWakeSweep(db, bus, log, leader.isLeader, env.RGRID_SWEEP_SECONDS * 1000),
+      reaper,
+    ],
     20_000,
   )
   await bus.close()

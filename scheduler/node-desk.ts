@@ -34,7 +34,14 @@ export function createNodeDesk(deps: NodeDeskDeps): Service {
         bus.subscribe(ANY_HEARTBEAT, Heartbeat, (beat, subject) => deps.presence.heard(nodeIdOf(subject), beat)),
         bus.serve(anyNodeRequestSubject('claim'), QUEUE, ClaimRequest, ClaimReply, (request, subject) => deps.claim(nodeIdOf(subject), request), ownInbox),
         bus.serve(anyNodeRequestSubject('report'), QUEUE, ReportRequest, ReportReply, (request, subject) => deps.report(nodeIdOf(subject), request), ownInbox),
-        bus.serve(anyNodeRequestSubject('uploads'), QUEUE, UploadsRequest, UploadsReply, (request, subject) => deps.uploads(nodeIdOf(subject), request), ownInbox),
+        bus.serve(
+          anyNodeRequestSubject('uploads'),
+          QUEUE,
+          UploadsRequest,
+          UploadsReply,
+          (request, subject) => deps.uploads(nodeIdOf(subject), request),
+          ownInbox,
+        ),
         bus.serve(anyNodeRequestSubject('renew'), QUEUE, RenewRequest, RenewReply, (request, subject) => deps.renew(nodeIdOf(subject), request), ownInbox),
       ]
     },

@@ -1,6 +1,6 @@
 import type { Heartbeat } from '#bus/messages/node.ts'
-import { createLoop, type Loop } from '#core/service/loop.ts'
 import type { Log } from '#core/service/log.ts'
+import { createLoop, type Loop } from '#core/service/loop.ts'
 import { nowMs } from '#core/service/time.ts'
 import type { Db } from '#store/pool.ts'
 import { recordSeen } from '#store/presence.ts'

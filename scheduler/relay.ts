@@ -2,8 +2,8 @@ import type { Bus } from '#bus/bus.ts'
 import { encode } from '#bus/codec.ts'
 import { Event } from '#bus/messages/event.ts'
 import { eventSubject } from '#bus/subjects.ts'
-import { createLoop, type Loop } from '#core/service/loop.ts'
 import type { Log } from '#core/service/log.ts'
+import { createLoop, type Loop } from '#core/service/loop.ts'
 import { clearOutbox, readOutbox, type StoredEvent } from '#store/events.ts'
 import type { Db } from '#store/pool.ts'
 
@@ -21,7 +21,10 @@ export function createRelay(db: Db, bus: Bus, log: Log, isLeader: () => boolean)
         if (events.length === 0) return
         // Sent one behind the other on one connection, so the stream has them in this order; JetStream drops repeats by id.
         await Promise.all(events.map((event) => bus.jetstream.publish(subjectOf(event), encode(Event, toCloudEvent(event)), { msgID: String(event.id) })))
-        await clearOutbox(db, events.map((event) => event.id))
+        await clearOutbox(
+          db,
+          events.map((event) => event.id),
+        )
         if (events.length < BATCH) return
       }
     },

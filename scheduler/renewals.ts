@@ -25,7 +25,9 @@ export async function answerRenewal(db: DatabasePool, log: Log, nodeId: string, 
   }
   for (const lease of live.values()) {
     if (lease.ageMs < UNHEARD_MS) continue
-    const outcome = await db.transaction((tx) => endAttempt(tx, log, nodeId, lease.attemptId, lease.leaseToken, silentResult('lost', 'the node never began it')))
+    const outcome = await db.transaction((tx) =>
+      endAttempt(tx, log, nodeId, lease.attemptId, lease.leaseToken, silentResult('lost', 'the node never began it')),
+    )
     if (outcome.status === 'ok' && outcome.queued > 0) queued(outcome.queued)
   }
   return { stale, cancel, drain: state === 'draining' }

@@ -1,8 +1,8 @@
 import type { Bus } from '#bus/bus.ts'
 import { Wake } from '#bus/messages/node.ts'
 import { wakeSubject } from '#bus/subjects.ts'
-import { createLoop, type Loop } from '#core/service/loop.ts'
 import type { Log } from '#core/service/log.ts'
+import { createLoop, type Loop } from '#core/service/loop.ts'
 import { countQueued } from '#store/holds.ts'
 import type { Db } from '#store/pool.ts'
 

@@ -30,7 +30,12 @@ const PrepareEnv = Type.Object({
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { project: { type: 'string', default: 'default' }, 'key-file': { type: 'string' }, 'token-file': { type: 'string' }, ttl: { type: 'string', default: '3600' } },
+    options: {
+      project: { type: 'string', default: 'default' },
+      'key-file': { type: 'string' },
+      'token-file': { type: 'string' },
+      ttl: { type: 'string', default: '3600' },
+    },
   })
   switch (positionals[0]) {
     case 'prepare':

@@ -1,9 +1,9 @@
 import { Type } from '@sinclair/typebox'
 import { sql } from 'slonik'
+import { newId } from '#core/ids.ts'
 import type { Decision } from '#core/job/outcome.ts'
 import type { ResolvedSpec } from '#core/job/resolve.ts'
 import type { AttemptState, Cause } from '#core/job/state.ts'
-import { newId } from '#core/ids.ts'
 import { recordEvents } from './events.ts'
 import { artifactKey } from './objects.ts'
 import type { Db, Tx } from './pool.ts'
@@ -86,7 +86,9 @@ export async function recordProgress(tx: Tx, attempt: LeasedAttempt, state: 'pre
     update attempts set state = ${state}, image_digest = coalesce(${imageDigest}, image_digest) ${started} where id = ${attempt.attemptId}`)
   await tx.query(sql.unsafe`update jobs set reason = ${`${state} on ${attempt.nodeId}`} where id = ${attempt.jobId}`)
   if (state === 'running') {
-    await recordEvents(tx, [{ ...ownerOf(attempt), type: 'job.started', data: { state: 'running', attempt: attempt.number, attemptId: attempt.attemptId, nodeId: attempt.nodeId } }])
+    await recordEvents(tx, [
+      { ...ownerOf(attempt), type: 'job.started', data: { state: 'running', attempt: attempt.number, attemptId: attempt.attemptId, nodeId: attempt.nodeId } },
+    ])
   }
 }
 
@@ -141,7 +143,9 @@ export async function applyDecision(tx: Tx, attempt: LeasedAttempt, decision: De
       reason = ${held ? `${decision.reason} in ${decision.delaySeconds} s` : decision.reason},
       retries_used = retries_used + ${retry}, infra_retries_used = infra_retries_used + ${1 - retry}
     where id = ${attempt.jobId}`)
-  await recordEvents(tx, [{ ...ownerOf(attempt), type: 'job.requeued', data: { ...data, state: decision.to, reason: decision.reason, delaySeconds: decision.delaySeconds } }])
+  await recordEvents(tx, [
+    { ...ownerOf(attempt), type: 'job.requeued', data: { ...data, state: decision.to, reason: decision.reason, delaySeconds: decision.delaySeconds } },
+  ])
 }
 
 const LiveRow = Type.Object({ id: Type.String(), lease_token: Type.String(), age_ms: Type.Number(), cancel_requested: Type.Boolean() })
@@ -163,8 +167,15 @@ export async function liveLeases(db: Db, nodeId: string): Promise<LiveLease[]> {
 }
 
 /** Whose object keys the uploads of a live attempt go to; undefined when the lease is not live. */
-export async function leaseOwner(db: Db, nodeId: string, attemptId: string, leaseToken: string): Promise<{ accountId: string; projectId: string; jobId: string; diskBytes: number } | undefined> {
-  const found = await db.maybeOne(sql.type(row(Type.Object({ account_id: Type.String(), project_id: Type.String(), job_id: Type.String(), disk_bytes: Type.Number() })))`
+export async function leaseOwner(
+  db: Db,
+  nodeId: string,
+  attemptId: string,
+  leaseToken: string,
+): Promise<{ accountId: string; projectId: string; jobId: string; diskBytes: number } | undefined> {
+  const found = await db.maybeOne(sql.type(
+    row(Type.Object({ account_id: Type.String(), project_id: Type.String(), job_id: Type.String(), disk_bytes: Type.Number() })),
+  )`
     select j.account_id, j.project_id, j.id as job_id, (j.spec ->> 'diskBytes')::int8 as disk_bytes
     from attempts a join jobs j on j.id = a.job_id
     where a.id = ${attemptId} and a.node_id = ${nodeId} and a.lease_token = ${leaseToken} and a.finished_at is null`)

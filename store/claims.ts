@@ -86,14 +86,28 @@ export interface ClaimStore {
    * One transaction: reads what the nodes may take, locks as many queued jobs as could fit (SKIP LOCKED), lets
    * `choose` hand them out, and takes those. Jobs not chosen stay queued.
    */
-  claim(nodeIds: readonly string[], limits: { slots: number; memoryBytes: number }, choose: (capacity: NodeCapacity[], candidates: Candidate[]) => Pick[]): Promise<ClaimedJob[]>
+  claim(
+    nodeIds: readonly string[],
+    limits: { slots: number; memoryBytes: number },
+    choose: (capacity: NodeCapacity[], candidates: Candidate[]) => Pick[],
+  ): Promise<ClaimedJob[]>
   close(): Promise<void>
 }
 
 /** Opens the connections of the claim path. */
 export function createClaimStore(url: string, maxConnections = 2): ClaimStore {
-  const types = { getTypeParser: (oid: number, format?: 'text' | 'binary') => (oid === pg.types.builtins.INT8 ? (parseInt8 as never) : pg.types.getTypeParser(oid, format as never)) }
-  const pool = new pg.Pool({ connectionString: url, max: maxConnections, types, statement_timeout: 10_000, idle_in_transaction_session_timeout: 10_000, connectionTimeoutMillis: 5000 })
+  const types = {
+    getTypeParser: (oid: number, format?: 'text' | 'binary') =>
+      oid === pg.types.builtins.INT8 ? (parseInt8 as never) : pg.types.getTypeParser(oid, format as never),
+  }
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: maxConnections,
+    types,
+    statement_timeout: 10_000,
+    idle_in_transaction_session_timeout: 10_000,
+    connectionTimeoutMillis: 5000,
+  })
   // An idle connection that breaks is replaced by the pool; the next claim meets the error, if there is one.
   pool.on('error', () => undefined)
 
@@ -114,7 +128,11 @@ export function createClaimStore(url: string, maxConnections = 2): ClaimStore {
         const picks = choose(capacity.rows, candidates.rows)
         if (picks.length === 0) return []
         const column = (key: keyof Pick) => picks.map((pick) => pick[key])
-        const taken = await client.query<ClaimedJob>({ name: 'claim-take', text: TAKE, values: [column('jobId'), column('attemptId'), column('nodeId'), column('leaseToken')] })
+        const taken = await client.query<ClaimedJob>({
+          name: 'claim-take',
+          text: TAKE,
+          values: [column('jobId'), column('attemptId'), column('nodeId'), column('leaseToken')],
+        })
         await client.query('commit')
         open = false
         return taken.rows

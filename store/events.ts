@@ -54,7 +54,16 @@ export async function readOutbox(db: Db, limit: number): Promise<StoredEvent[]> 
     from outbox o join events e on e.id = o.event_id
     where o.xid < pg_snapshot_xmin(pg_current_snapshot())
     order by o.event_id limit ${limit}`)
-  return rows.map((e) => ({ id: e.id, accountId: e.account_id, projectId: e.project_id, batchId: e.batch_id, jobId: e.job_id, type: e.type, data: e.data, createdAt: e.created_at }))
+  return rows.map((e) => ({
+    id: e.id,
+    accountId: e.account_id,
+    projectId: e.project_id,
+    batchId: e.batch_id,
+    jobId: e.job_id,
+    type: e.type,
+    data: e.data,
+    createdAt: e.created_at,
+  }))
 }
 
 /** Takes relayed events out of the outbox. */

@@ -4,9 +4,27 @@ import { recordEvents } from './events.ts'
 import type { Db, Tx } from './pool.ts'
 import { row } from './row.ts'
 
-const JobRef = row(Type.Object({ id: Type.String(), account_id: Type.String(), project_id: Type.String(), batch_id: Type.Union([Type.String(), Type.Null()]), state: Type.String() }))
+const JobRef = row(
+  Type.Object({
+    id: Type.String(),
+    account_id: Type.String(),
+    project_id: Type.String(),
+    batch_id: Type.Union([Type.String(), Type.Null()]),
+    state: Type.String(),
+  }),
+)
 const Nothing = Type.Union([Type.Number(), Type.Null()])
-const BatchRow = row(Type.Object({ id: Type.String(), account_id: Type.String(), project_id: Type.String(), size: Type.Number(), parallel: Nothing, max_failures: Nothing, finished_at: Type.Union([Type.String(), Type.Null()]) }))
+const BatchRow = row(
+  Type.Object({
+    id: Type.String(),
+    account_id: Type.String(),
+    project_id: Type.String(),
+    size: Type.Number(),
+    parallel: Nothing,
+    max_failures: Nothing,
+    finished_at: Type.Union([Type.String(), Type.Null()]),
+  }),
+)
 const CountRow = row(Type.Object({ count: Type.Number() }))
 const StateCount = row(Type.Object({ state: Type.String(), count: Type.Number() }))
 const DueRow = row(Type.Object({ in_ms: Type.Number() }))
@@ -39,7 +57,10 @@ export async function releaseBatchHolds(tx: Tx, batchId: string): Promise<number
     from next where j.id = next.id
     returning j.id, j.account_id, j.project_id, j.batch_id, j.state`)
   const queued = released.filter((job) => job.state === 'queued')
-  await recordEvents(tx, queued.map((job) => queuedEvent(job, 'batch')))
+  await recordEvents(
+    tx,
+    queued.map((job) => queuedEvent(job, 'batch')),
+  )
   return queued.length
 }
 
@@ -48,7 +69,9 @@ export async function releaseBatchHolds(tx: Tx, batchId: string): Promise<number
  * the batch finished when nothing is left. The caller has locked the batch. Returns how many jobs it cancelled.
  */
 export async function settleBatch(tx: Tx, batchId: string): Promise<number> {
-  const batch = await tx.one(sql.type(BatchRow)`select id, account_id, project_id, size, parallel, max_failures, finished_at from batches where id = ${batchId}`)
+  const batch = await tx.one(
+    sql.type(BatchRow)`select id, account_id, project_id, size, parallel, max_failures, finished_at from batches where id = ${batchId}`,
+  )
   if (batch.finished_at !== null) return 0
   let cancelled = 0
   if (batch.max_failures !== null) {
@@ -60,7 +83,9 @@ export async function settleBatch(tx: Tx, batchId: string): Promise<number> {
   await tx.query(sql.unsafe`update batches set finished_at = now() where id = ${batchId}`)
   const rows = await tx.any(sql.type(StateCount)`select state, count(*) as count from jobs where batch_id = ${batchId} group by state`)
   const counts = Object.fromEntries(rows.map((entry) => [entry.state, entry.count]))
-  await recordEvents(tx, [{ accountId: batch.account_id, projectId: batch.project_id, batchId, jobId: null, type: 'batch.completed', data: { size: batch.size, counts } }])
+  await recordEvents(tx, [
+    { accountId: batch.account_id, projectId: batch.project_id, batchId, jobId: null, type: 'batch.completed', data: { size: batch.size, counts } },
+  ])
   return cancelled
 }
 
@@ -70,7 +95,17 @@ async function cancelWaiting(tx: Tx, batchId: string, message: string): Promise<
     update jobs set state = 'cancelled', cause = 'cancelled', finished_at = now(), hold = null, hold_until = null, reason = null, message = ${message}
     where batch_id = ${batchId} and state in ('held', 'queued')
     returning id, account_id, project_id, batch_id, state`)
-  await recordEvents(tx, jobs.map((job) => ({ accountId: job.account_id, projectId: job.project_id, batchId: job.batch_id, jobId: job.id, type: 'job.cancelled', data: { state: 'cancelled', message } })))
+  await recordEvents(
+    tx,
+    jobs.map((job) => ({
+      accountId: job.account_id,
+      projectId: job.project_id,
+      batchId: job.batch_id,
+      jobId: job.id,
+      type: 'job.cancelled',
+      data: { state: 'cancelled', message },
+    })),
+  )
   return jobs.length
 }
 
@@ -84,7 +119,10 @@ export async function releaseDueHolds(db: Db, limit = 1000): Promise<number> {
       update jobs j set state = 'queued', hold = null, hold_until = null, reason = 'waiting for a slot'
       from due where j.id = due.id
       returning j.id, j.account_id, j.project_id, j.batch_id, j.state`)
-    await recordEvents(tx, due.map((job) => queuedEvent(job, 'time')))
+    await recordEvents(
+      tx,
+      due.map((job) => queuedEvent(job, 'time')),
+    )
     return due.length
   })
 }

@@ -40,7 +40,10 @@ export function createLeader(options: { url: string; key: number; log: Log; ever
       client ??= await connectClient()
       const current = client
       try {
-        const { rows } = await current.query<{ held: boolean }>(leader ? 'select true as held' : 'select pg_try_advisory_lock($1) as held', leader ? [] : [options.key])
+        const { rows } = await current.query<{ held: boolean }>(
+          leader ? 'select true as held' : 'select pg_try_advisory_lock($1) as held',
+          leader ? [] : [options.key],
+        )
         if (!leader && rows[0]?.held) {
           leader = true
           options.log.info('this process is the leader now')

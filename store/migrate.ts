@@ -1,12 +1,12 @@
 import { readdir } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
+import { Type } from '@sinclair/typebox'
 import { runner } from 'node-pg-migrate'
 import pg from 'pg'
+import { sql } from 'slonik'
 import type { Log } from '#core/service/log.ts'
 import type { Db } from './pool.ts'
 import { row } from './row.ts'
-import { sql } from 'slonik'
-import { Type } from '@sinclair/typebox'
 
 const MIGRATIONS_DIR = fileURLToPath(new URL('./migrations/', import.meta.url))
 const TABLE = 'migrations'
@@ -24,7 +24,10 @@ export class SchemaVersionError extends Error {
 /** The names of this version's migrations, in order. */
 export async function knownMigrations(): Promise<string[]> {
   const files = await readdir(MIGRATIONS_DIR)
-  return files.filter((file) => file.endsWith('.sql')).map((file) => file.slice(0, -'.sql'.length)).sort()
+  return files
+    .filter((file) => file.endsWith('.sql'))
+    .map((file) => file.slice(0, -'.sql'.length))
+    .sort()
 }
 
 /**
@@ -40,10 +43,21 @@ export async function migrate(adminUrl: string, log: Log): Promise<string[]> {
     const table = await client.query<{ exists: boolean }>(`select to_regclass('public.${TABLE}') is not null as exists`)
     if (table.rows[0]?.exists) {
       const applied = await client.query<{ name: string }>(`select name from public.${TABLE} order by id`)
-      refuseNewer(applied.rows.map((applied) => applied.name), await knownMigrations())
+      refuseNewer(
+        applied.rows.map((applied) => applied.name),
+        await knownMigrations(),
+      )
     }
     const quiet = (message: string) => log.debug({ message }, 'migration')
-    const done = await runner({ dbClient: client, dir: MIGRATIONS_DIR, migrationsTable: TABLE, direction: 'up', noLock: true, singleTransaction: true, logger: { debug: quiet, info: quiet, warn: quiet, error: quiet } })
+    const done = await runner({
+      dbClient: client,
+      dir: MIGRATIONS_DIR,
+      migrationsTable: TABLE,
+      direction: 'up',
+      noLock: true,
+      singleTransaction: true,
+      logger: { debug: quiet, info: quiet, warn: quiet, error: quiet },
+    })
     return done.map((migration) => migration.name)
   } finally {
     await client.end()
@@ -52,7 +66,10 @@ export async function migrate(adminUrl: string, log: Log): Promise<string[]> {
 
 function refuseNewer(applied: readonly string[], known: readonly string[]): void {
   const unknown = applied.filter((name) => !known.includes(name))
-  if (unknown.length > 0) throw new SchemaVersionError(`the database was migrated by a newer version of RGrid (${unknown.join(', ')}); run that version, or restore a backup from before`)
+  if (unknown.length > 0)
+    throw new SchemaVersionError(
+      `the database was migrated by a newer version of RGrid (${unknown.join(', ')}); run that version, or restore a backup from before`,
+    )
 }
 
 /** Throws a SchemaVersionError unless the database is at exactly this version. Gateway and scheduler ask it at start. */

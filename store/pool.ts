@@ -1,4 +1,13 @@
-import { type CommonQueryMethods, createPool, createTypeParserPreset, type DatabasePool, type DatabaseTransactionConnection, type DriverTypeParser, type Interceptor, SchemaValidationError } from 'slonik'
+import {
+  type CommonQueryMethods,
+  createPool,
+  createTypeParserPreset,
+  type DatabasePool,
+  type DatabaseTransactionConnection,
+  type DriverTypeParser,
+  type Interceptor,
+  SchemaValidationError,
+} from 'slonik'
 
 /** Any connection that statements can run on; the caller owns the transaction. */
 export type Db = CommonQueryMethods

@@ -47,6 +47,8 @@ const FileRow = Type.Object({ id: Type.String(), key: Type.String(), sha256: Typ
 /** Where uploaded files lie, by id. */
 export async function fileObjects(db: Db, fileIds: readonly string[]): Promise<Map<string, { key: string; sha256: string; sizeBytes: number }>> {
   if (fileIds.length === 0) return new Map()
-  const rows = await db.any(sql.type(row(FileRow))`select id, key, sha256, size_bytes from files where id = any(${sql.array([...fileIds], 'text')}) and state = 'ready'`)
+  const rows = await db.any(
+    sql.type(row(FileRow))`select id, key, sha256, size_bytes from files where id = any(${sql.array([...fileIds], 'text')}) and state = 'ready'`,
+  )
   return new Map(rows.map((file) => [file.id, { key: file.key, sha256: file.sha256, sizeBytes: file.size_bytes }]))
 }

@@ -1,6 +1,6 @@
-import type { StandardSchemaV1 } from '@standard-schema/spec'
 import type { Static, TSchema } from '@sinclair/typebox'
 import { TypeCompiler } from '@sinclair/typebox/compiler'
+import type { StandardSchemaV1 } from '@standard-schema/spec'
 
 /** A TypeBox schema as the Standard Schema (https://standardschema.dev) that slonik's `sql.type` takes: rows are typed and checked. */
 export function row<T extends TSchema>(schema: T): StandardSchemaV1<unknown, Static<T>> {

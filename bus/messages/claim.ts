@@ -2,7 +2,10 @@ import { type Static, Type } from '@sinclair/typebox'
 import type { ResolvedSpec } from '#core/job/resolve.ts'
 
 /** A node asks for work: as much as fits its free slots and memory. */
-export const ClaimRequest = Type.Object({ slots: Type.Integer({ minimum: 1, maximum: 1024 }), memoryBytes: Type.Integer({ minimum: 0 }) }, { $id: 'ClaimRequest' })
+export const ClaimRequest = Type.Object(
+  { slots: Type.Integer({ minimum: 1, maximum: 1024 }), memoryBytes: Type.Integer({ minimum: 0 }) },
+  { $id: 'ClaimRequest' },
+)
 /** See the schema of the same name. */
 export type ClaimRequest = Static<typeof ClaimRequest>
 

@@ -12,10 +12,9 @@ export const Heartbeat = Type.Object(
 export type Heartbeat = Static<typeof Heartbeat>
 
 /** A node is told something; may be lost, the next renewal says it again. */
-export const Control = Type.Union(
-  [Type.Object({ kind: Type.Literal('cancel'), attemptId: Type.String() }), Type.Object({ kind: Type.Literal('drain') })],
-  { $id: 'Control' },
-)
+export const Control = Type.Union([Type.Object({ kind: Type.Literal('cancel'), attemptId: Type.String() }), Type.Object({ kind: Type.Literal('drain') })], {
+  $id: 'Control',
+})
 /** See the schema of the same name. */
 export type Control = Static<typeof Control>
 

@@ -57,7 +57,14 @@ export const UploadsRequest = Type.Object(
   {
     ...lease,
     log: Type.Boolean(),
-    files: Type.Array(Type.Object({ path: Type.String({ minLength: 1, maxLength: 1024 }), sizeBytes: Type.Integer({ minimum: 0 }), sha256: Type.String({ pattern: '^[0-9a-f]{64}$' }) }), { maxItems: 500 }),
+    files: Type.Array(
+      Type.Object({
+        path: Type.String({ minLength: 1, maxLength: 1024 }),
+        sizeBytes: Type.Integer({ minimum: 0 }),
+        sha256: Type.String({ pattern: '^[0-9a-f]{64}$' }),
+      }),
+      { maxItems: 500 },
+    ),
   },
   { $id: 'UploadsRequest' },
 )

@@ -20,9 +20,7 @@ export interface RetryCount {
 }
 
 /** What becomes of the job. */
-export type Decision =
-  | { to: 'succeeded' | 'failed' | 'cancelled' }
-  | { to: 'queued' | 'held'; spends: 'retry' | 'infra'; delaySeconds: number; reason: string }
+export type Decision = { to: 'succeeded' | 'failed' | 'cancelled' } | { to: 'queued' | 'held'; spends: 'retry' | 'infra'; delaySeconds: number; reason: string }
 
 /** What becomes of a job whose attempt ended so; pure, the whole retry policy (docs/JOB_STATES.md). */
 export function decide(spec: Pick<ResolvedSpec, 'retries' | 'backoff' | 'retryOn'>, used: RetryCount, end: AttemptEnd, cancelRequested: boolean): Decision {

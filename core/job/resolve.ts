@@ -45,9 +45,15 @@ export interface ResolvedSpec {
 export function resolveSpec(spec: Spec, runtimes: RuntimeTable, issues: Issue[], at = 'spec'): ResolvedSpec {
   const fault = (path: string, message: string) => issues.push({ path: `${at}.${path}`, message })
   const { runtime, name, image } = resolveRuntime(spec, runtimes, fault)
-  const cpuMillis = quantity(spec.resources?.cpu ?? '1', parseCpuMillis, 50, 64_000, 'a number of CPUs such as "1" or "500m", from 0.05 to 64', (m) => fault('resources.cpu', m))
-  const memoryBytes = quantity(spec.resources?.memory ?? '512Mi', parseBytes, 16 * MI, TI, 'an amount such as "512Mi" or "2Gi", from 16Mi to 1Ti', (m) => fault('resources.memory', m))
-  const diskBytes = quantity(spec.resources?.disk ?? '2Gi', parseBytes, 16 * MI, TI, 'an amount such as "2Gi", from 16Mi to 1Ti', (m) => fault('resources.disk', m))
+  const cpuMillis = quantity(spec.resources?.cpu ?? '1', parseCpuMillis, 50, 64_000, 'a number of CPUs such as "1" or "500m", from 0.05 to 64', (m) =>
+    fault('resources.cpu', m),
+  )
+  const memoryBytes = quantity(spec.resources?.memory ?? '512Mi', parseBytes, 16 * MI, TI, 'an amount such as "512Mi" or "2Gi", from 16Mi to 1Ti', (m) =>
+    fault('resources.memory', m),
+  )
+  const diskBytes = quantity(spec.resources?.disk ?? '2Gi', parseBytes, 16 * MI, TI, 'an amount such as "2Gi", from 16Mi to 1Ti', (m) =>
+    fault('resources.disk', m),
+  )
   const inputs = spec.files?.inputs ?? []
   const outputs = spec.files?.outputs?.map((output) => ({ type: 'file' as const, ...output })) ?? null
   const code = spec.code == null ? null : { file: runtime?.codeFile ?? 'main.py', source: spec.code }
@@ -96,7 +102,8 @@ function resolveRuntime(spec: Spec, runtimes: RuntimeTable, fault: Fault): { run
 }
 
 // The grammar of https://pkg.go.dev/github.com/distribution/reference, without its length rules.
-const IMAGE_REFERENCE = /^(?:[a-z0-9][A-Za-z0-9.-]*(?::\d+)?\/)?[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:\/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@sha256:[0-9a-f]{64})?$/
+const IMAGE_REFERENCE =
+  /^(?:[a-z0-9][A-Za-z0-9.-]*(?::\d+)?\/)?[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:\/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@sha256:[0-9a-f]{64})?$/
 
 function guessRuntime(spec: Spec): string | undefined {
   for (const word of [...(spec.command ?? []), ...(spec.args ?? [])]) {
@@ -106,7 +113,14 @@ function guessRuntime(spec: Spec): string | undefined {
   return spec.code == null ? undefined : 'python:3.11'
 }
 
-function quantity(value: string | number, parse: (value: string | number) => number | undefined, min: number, max: number, expected: string, fault: (message: string) => void): number {
+function quantity(
+  value: string | number,
+  parse: (value: string | number) => number | undefined,
+  min: number,
+  max: number,
+  expected: string,
+  fault: (message: string) => void,
+): number {
   const parsed = parse(value)
   if (parsed === undefined || parsed < min || parsed > max) {
     fault(`must be ${expected}`)
@@ -128,7 +142,11 @@ function checkPaths(inputs: InputFile[], outputs: Required<OutputFile>[] | null,
   })
   const paths = inputs.map((input) => input.path)
   const conflict = conflictingPaths(codeFile === undefined ? paths : [codeFile, ...paths])
-  if (conflict) fault('files.inputs', conflict[0] === conflict[1] ? `the path ${conflict[0]} is used twice` : `${conflict[0]} cannot be a file and the folder of ${conflict[1]}`)
+  if (conflict)
+    fault(
+      'files.inputs',
+      conflict[0] === conflict[1] ? `the path ${conflict[0]} is used twice` : `${conflict[0]} cannot be a file and the folder of ${conflict[1]}`,
+    )
 }
 
 function checkCommand(spec: Spec, runtime: Runtime | undefined, fault: Fault): void {
@@ -143,14 +161,15 @@ function checkText(spec: Spec, fault: Fault): void {
     bytes += Buffer.byteLength(text) + 1
     if (text.includes('\u0000')) fault(path, 'must not hold NUL')
   }
-  spec.command?.forEach((word, index) => check(`command.${index}`, word))
-  spec.args?.forEach((word, index) => check(`args.${index}`, word))
+  for (const [index, word] of (spec.command ?? []).entries()) check(`command.${index}`, word)
+  for (const [index, word] of (spec.args ?? []).entries()) check(`args.${index}`, word)
   for (const [key, value] of Object.entries(spec.env ?? {})) {
     if (key.startsWith('RGRID_')) fault(`env.${key}`, 'names beginning with RGRID_ are reserved')
     bytes += key.length
     check(`env.${key}`, value)
   }
-  if (bytes > MAX_ENV_AND_ARGS_BYTES) fault('env', `env, command and args are ${bytes} bytes together; at most ${MAX_ENV_AND_ARGS_BYTES} fit, put larger data into a file`)
+  if (bytes > MAX_ENV_AND_ARGS_BYTES)
+    fault('env', `env, command and args are ${bytes} bytes together; at most ${MAX_ENV_AND_ARGS_BYTES} fit, put larger data into a file`)
   if (spec.code?.includes('\u0000')) fault('code', 'must not hold NUL')
   if (spec.requirements?.includes('\u0000')) fault('requirements', 'must not hold NUL')
 }

@@ -44,7 +44,12 @@ export type InputFile = Static<typeof InputFile>
 export const OutputFile = Type.Object(
   {
     path: Type.String({ description: 'A path, or for `glob` a pattern (`*`, `**`, `?`), relative to the work folder.' }),
-    type: Type.Optional(Type.Union([Type.Literal('file'), Type.Literal('directory'), Type.Literal('glob')], { default: 'file', description: 'A declared file or folder that is missing at the end fails the job; a glob may match nothing.' })),
+    type: Type.Optional(
+      Type.Union([Type.Literal('file'), Type.Literal('directory'), Type.Literal('glob')], {
+        default: 'file',
+        description: 'A declared file or folder that is missing at the end fails the job; a glob may match nothing.',
+      }),
+    ),
   },
   strict,
 )
@@ -57,17 +62,42 @@ const nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T,
 /** What a job runs, with what, and what happens when it fails: the `spec` of a Job document. */
 export const Spec = Type.Object(
   {
-    runtime: Type.Optional(Type.String({ minLength: 1, maxLength: 512, pattern: '^[A-Za-z0-9][A-Za-z0-9._/:@-]*$', description: 'A named runtime (`python:3.11`) or any image reference. Without it the extension of the script decides.' })),
-    command: Type.Optional(Type.Array(Type.String({ maxLength: 131_000 }), { minItems: 1, maxItems: 4096, description: 'The program and its arguments, no shell. Optional with `code` or with an image that has its own entrypoint.' })),
+    runtime: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 512,
+        pattern: '^[A-Za-z0-9][A-Za-z0-9._/:@-]*$',
+        description: 'A named runtime (`python:3.11`) or any image reference. Without it the extension of the script decides.',
+      }),
+    ),
+    command: Type.Optional(
+      Type.Array(Type.String({ maxLength: 131_000 }), {
+        minItems: 1,
+        maxItems: 4096,
+        description: 'The program and its arguments, no shell. Optional with `code` or with an image that has its own entrypoint.',
+      }),
+    ),
     args: Type.Optional(Type.Array(Type.String({ maxLength: 131_000 }), { maxItems: 10_000, default: [], description: 'Appended to the command.' })),
     env: Type.Optional(Env),
-    code: Type.Optional(nullable(Type.String({ minLength: 1, maxLength: 1_048_576 }), { default: null, description: 'Inline source, written to the work folder as main.py (main.mjs, main.sh) and run when there is no command.' })),
-    requirements: Type.Optional(nullable(Type.String({ maxLength: 65_536 }), { default: null, description: 'Python requirements in pip’s format, installed before the job starts.' })),
+    code: Type.Optional(
+      nullable(Type.String({ minLength: 1, maxLength: 1_048_576 }), {
+        default: null,
+        description: 'Inline source, written to the work folder as main.py (main.mjs, main.sh) and run when there is no command.',
+      }),
+    ),
+    requirements: Type.Optional(
+      nullable(Type.String({ maxLength: 65_536 }), { default: null, description: 'Python requirements in pip’s format, installed before the job starts.' }),
+    ),
     files: Type.Optional(
       Type.Object(
         {
           inputs: Type.Optional(Type.Array(InputFile, { maxItems: 1000, default: [], description: 'Files that are there when the job starts.' })),
-          outputs: Type.Optional(nullable(Type.Array(OutputFile, { maxItems: 1000 }), { default: null, description: 'Files to keep. Absent or null: everything new or changed in the work folder. []: none.' })),
+          outputs: Type.Optional(
+            nullable(Type.Array(OutputFile, { maxItems: 1000 }), {
+              default: null,
+              description: 'Files to keep. Absent or null: everything new or changed in the work folder. []: none.',
+            }),
+          ),
         },
         strict,
       ),
@@ -75,16 +105,38 @@ export const Spec = Type.Object(
     resources: Type.Optional(
       Type.Object(
         {
-          cpu: Type.Optional(Type.Union([Type.String(), Type.Number()], { default: '1', description: 'CPUs: "1", "0.5", "500m"; 0.05 to 64. A job takes one slot for each CPU begun.' })),
-          memory: Type.Optional(Type.Union([Type.String(), Type.Number()], { default: '512Mi', description: 'Memory: "512Mi", "2Gi"; 16Mi to 1Ti. More than that kills the job (`oom`).' })),
-          disk: Type.Optional(Type.Union([Type.String(), Type.Number()], { default: '2Gi', description: 'Size of the work folder: 16Mi to 1Ti. Writing more gives "no space left on device".' })),
+          cpu: Type.Optional(
+            Type.Union([Type.String(), Type.Number()], {
+              default: '1',
+              description: 'CPUs: "1", "0.5", "500m"; 0.05 to 64. A job takes one slot for each CPU begun.',
+            }),
+          ),
+          memory: Type.Optional(
+            Type.Union([Type.String(), Type.Number()], {
+              default: '512Mi',
+              description: 'Memory: "512Mi", "2Gi"; 16Mi to 1Ti. More than that kills the job (`oom`).',
+            }),
+          ),
+          disk: Type.Optional(
+            Type.Union([Type.String(), Type.Number()], {
+              default: '2Gi',
+              description: 'Size of the work folder: 16Mi to 1Ti. Writing more gives "no space left on device".',
+            }),
+          ),
         },
         strict,
       ),
     ),
     timeoutSeconds: Type.Optional(Type.Integer({ minimum: 1, maximum: 86_400, default: 3600, description: 'The longest that the command may run.' })),
     network: Type.Optional(Type.Boolean({ default: false, description: 'Outbound network. Metadata, private and host addresses stay unreachable.' })),
-    retries: Type.Optional(Type.Integer({ minimum: 0, maximum: 100, default: 0, description: 'How often the job is run again after a failure of its own. Lost machines do not count.' })),
+    retries: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        maximum: 100,
+        default: 0,
+        description: 'How often the job is run again after a failure of its own. Lost machines do not count.',
+      }),
+    ),
     backoff: Type.Optional(
       Type.Object(
         {
@@ -98,7 +150,12 @@ export const Spec = Type.Object(
     retryOn: Type.Optional(
       Type.Object(
         {
-          exitCodes: Type.Optional(nullable(Type.Array(Type.Integer({ minimum: 1, maximum: 255 }), { maxItems: 255 }), { default: null, description: 'The exit codes that are retried; null: each but 0.' })),
+          exitCodes: Type.Optional(
+            nullable(Type.Array(Type.Integer({ minimum: 1, maximum: 255 }), { maxItems: 255 }), {
+              default: null,
+              description: 'The exit codes that are retried; null: each but 0.',
+            }),
+          ),
           oom: Type.Optional(Type.Boolean({ default: true, description: 'Whether running out of memory is retried.' })),
           timeout: Type.Optional(Type.Boolean({ default: true, description: 'Whether a timeout is retried.' })),
         },
@@ -106,8 +163,18 @@ export const Spec = Type.Object(
       ),
     ),
     priority: Type.Optional(Type.Integer({ minimum: -100, maximum: 100, default: 0, description: 'Higher starts first.' })),
-    notBefore: Type.Optional(nullable(Type.String({ pattern: '^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d(\\.\\d{1,9})?(Z|[+-]\\d\\d:\\d\\d)$', maxLength: 40 }), { default: null, description: 'The earliest start, an RFC 3339 time.' })),
-    webhook: Type.Optional(nullable(Type.Object({ url: Type.String({ pattern: '^https?://', maxLength: 2048 }) }, strict), { default: null, description: 'Reserved: refused until webhooks are delivered.' })),
+    notBefore: Type.Optional(
+      nullable(Type.String({ pattern: '^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d(\\.\\d{1,9})?(Z|[+-]\\d\\d:\\d\\d)$', maxLength: 40 }), {
+        default: null,
+        description: 'The earliest start, an RFC 3339 time.',
+      }),
+    ),
+    webhook: Type.Optional(
+      nullable(Type.Object({ url: Type.String({ pattern: '^https?://', maxLength: 2048 }) }, strict), {
+        default: null,
+        description: 'Reserved: refused until webhooks are delivered.',
+      }),
+    ),
   },
   strict,
 )

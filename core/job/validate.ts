@@ -51,7 +51,14 @@ export function validateBatch(document: unknown, runtimes: RuntimeTable): ValidB
     return { name: item.name ?? null, labels: { ...labels, ...item.labels }, project: null, resolved }
   })
   if (issues.length > 0) throw validationError(issues.slice(0, MAX_ISSUES))
-  return { name: batch.metadata?.name ?? null, labels, project: batch.metadata?.project ?? null, parallel: batch.parallel ?? null, maxFailures: batch.maxFailures ?? null, jobs }
+  return {
+    name: batch.metadata?.name ?? null,
+    labels,
+    project: batch.metadata?.project ?? null,
+    parallel: batch.parallel ?? null,
+    maxFailures: batch.maxFailures ?? null,
+    jobs,
+  }
 }
 
 function checked<T extends TSchema>(check: TypeCheck<T>, value: unknown): Static<T> {

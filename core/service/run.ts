@@ -16,7 +16,9 @@ export const MIN_NODE_MAJOR = 24
 /** Ends the process with a sentence when Node is too old: an old one fails later, and less clearly. */
 export function requireNode(): void {
   if (Number(process.versions.node.split('.')[0]) >= MIN_NODE_MAJOR) return
-  process.stderr.write(`RGrid needs Node ${MIN_NODE_MAJOR} or newer, this is ${process.versions.node}. Run "npm run setup" and start it with node_modules/.bin/node.\n`)
+  process.stderr.write(
+    `RGrid needs Node ${MIN_NODE_MAJOR} or newer, this is ${process.versions.node}. Run "npm run setup" and start it with node_modules/.bin/node.\n`,
+  )
   process.exit(1)
 }
 

@@ -1,6 +1,6 @@
 import { errorText } from '#core/errors.ts'
-import { createLoop, type Loop } from '#core/service/loop.ts'
 import type { Log } from '#core/service/log.ts'
+import { createLoop, type Loop } from '#core/service/loop.ts'
 import { nowMs } from '#core/service/time.ts'
 import { liveLeases } from '#store/attempts.ts'
 import type { DatabasePool } from '#store/pool.ts'
@@ -62,10 +62,12 @@ export function createLeaseReaper(deps: LeaseReaperDeps): Loop {
       const nodes = await knownNodes(deps.db)
       const silent = nodes.filter((node) => node.silentMs > deps.leaseMs && (deps.silentMs(node.nodeId) ?? Number.POSITIVE_INFINITY) > deps.leaseMs)
       const allowed = mayReap(now, deps.leaseMs, deps.connectedSinceMs(), nodes.length, silent.length)
-      if (!allowed && silent.length > 0 && !breakerOpen) deps.log.error({ nodes: nodes.length, silent: silent.length }, 'holding fire: the bus is ill or most nodes fell silent at once')
+      if (!allowed && silent.length > 0 && !breakerOpen)
+        deps.log.error({ nodes: nodes.length, silent: silent.length }, 'holding fire: the bus is ill or most nodes fell silent at once')
       breakerOpen = !allowed && silent.length > 0
       if (!allowed) return
-      for (const node of silent) await reap(node.nodeId).catch((error: unknown) => deps.log.warn({ nodeId: node.nodeId, error: errorText(error) }, 'node not reaped; trying again'))
+      for (const node of silent)
+        await reap(node.nodeId).catch((error: unknown) => deps.log.warn({ nodeId: node.nodeId, error: errorText(error) }, 'node not reaped; trying again'))
     },
   })
 }

@@ -1,0 +1,57 @@
+import { spawn } from 'node:child_process'
+import { globSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { requireNode } from '#core/service/run.ts'
+
+/**
+ * `node test/run.ts [--unit] [file…]`: starts the servers that integration tests need (beside any platform that
+ * runs, with ports and state of its own), runs the tests and prints the coverage.
+ */
+const ROOT = join(import.meta.dirname, '..')
+const STATE_DIR = join(ROOT, '.rgrid', 'test')
+const PORTS = { RGRID_PORT_API: '8480', RGRID_PORT_POSTGRES: '8481', RGRID_PORT_NATS: '8482', RGRID_PORT_S3: '8483' }
+
+requireNode()
+const { values, positionals } = parseArgs({ allowPositionals: true, options: { unit: { type: 'boolean', default: false } } })
+process.exitCode = await main()
+
+async function main(): Promise<number> {
+  const wanted = (pattern: string) =>
+    positionals.length > 0 ? positionals.filter((file) => file.includes(pattern.split('/')[1] ?? '')) : globSync(pattern, { cwd: ROOT }).sort()
+  const unit = wanted('test/unit/**/*.test.ts')
+  const slow = values.unit ? [] : [...wanted('test/integration/**/*.test.ts'), ...wanted('test/e2e/**/*.test.ts')]
+  let failed = false
+  if (unit.length > 0) failed = (await nodeTest(unit, 2, {})) !== 0
+  if (slow.length > 0) {
+    const local = (command: string) => run([join(ROOT, 'infra/local/main.ts'), command], { ...PORTS, RGRID_STATE_DIR: STATE_DIR })
+    if ((await local('up-services')) !== 0) return 1
+    try {
+      failed = (await nodeTest(slow, 1, servicesEnv())) !== 0 || failed
+    } finally {
+      failed = (await local('down-services')) !== 0 || failed
+    }
+  }
+  return failed ? 1 : 0
+}
+
+function nodeTest(files: string[], concurrency: number, env: Record<string, string>): Promise<number> {
+  const parts = ['core', 'bus', 'store', 'gateway', 'scheduler', 'node-runner', 'cli']
+  const coverage = ['--experimental-test-coverage', ...parts.map((part) => `--test-coverage-include=${part}/**`)]
+  return run(['--test', `--test-concurrency=${concurrency}`, ...coverage, '--test-reporter=spec', ...files], env)
+}
+
+/** What `up-services` wrote for a shell to source, under names that no part of the platform reads by itself. */
+function servicesEnv(): Record<string, string> {
+  const env: Record<string, string> = { RGRID_TEST_STATE_DIR: STATE_DIR }
+  for (const match of readFileSync(join(STATE_DIR, 'env'), 'utf8').matchAll(/^export RGRID_(\w+)='([^']*)'$/gm)) env[`RGRID_TEST_${match[1]}`] = match[2] ?? ''
+  return env
+}
+
+function run(args: string[], env: Record<string, string>): Promise<number> {
+  const { promise, resolve, reject } = Promise.withResolvers<number>()
+  const child = spawn(process.execPath, args, { cwd: ROOT, stdio: ['ignore', 'inherit', 'inherit'], env: { ...process.env, ...env } })
+  child.on('error', reject)
+  child.on('exit', (code, signal) => resolve(signal ? 1 : (code ?? 1)))
+  return promise
+}
