@@ -1,0 +1,92 @@
+import assert from 'node:assert/strict'
+import { after, before, beforeEach, test } from 'node:test'
+import { pino } from 'pino'
+import { sql } from 'slonik'
+import { nowMs } from '#core/service/time.ts'
+import { type ClaimStore, createClaimStore } from '#store/claims.ts'
+import { createDbPool, type DatabasePool } from '#store/pool.ts'
+import { createClaims } from '../../../scheduler/claims.ts'
+import { createLeaseReaper } from '../../../scheduler/reaper/leases.ts'
+import { answerRenewal } from '../../../scheduler/renewals.ts'
+import { createTestDatabase, type TestDatabase } from '../../harness/database.ts'
+import { createFactory, type Factory } from '../../harness/factory.ts'
+
+const log = pino({ level: 'silent' })
+let database: TestDatabase
+let admin: DatabasePool
+let db: DatabasePool
+let store: ClaimStore
+let make: Factory
+
+before(async () => {
+  database = await createTestDatabase()
+  admin = await createDbPool(database.adminUrl)
+  db = await createDbPool(database.schedulerUrl)
+  store = createClaimStore(database.schedulerUrl)
+  make = await createFactory(admin)
+})
+beforeEach(async () => {
+  await admin.query(sql.unsafe`truncate jobs, nodes, batches cascade`)
+})
+after(async () => {
+  await store.close()
+  await db.end()
+  await admin.end()
+  await database.drop()
+})
+
+async function assign() {
+  const node = await make.node()
+  await make.job()
+  const [job] = await createClaims(store, log).claim(node, { slots: 1, memoryBytes: 2 ** 30 })
+  assert.ok(job)
+  return { node, job }
+}
+
+test('a node silent past its lease is lost and its work is queued again, for no retry', async () => {
+  const { node, job } = await assign()
+  await admin.query(sql.unsafe`update nodes set last_seen_at = now() - interval '1 minute'`)
+  const queued = Promise.withResolvers<number>()
+  // A lease of 20 ms and a clock that started "long ago": the first round after 20 ms reaps.
+  const reaper = createLeaseReaper({
+    db,
+    log,
+    leaseMs: 0,
+    isLeader: () => true,
+    connectedSinceMs: () => nowMs() - 60_000,
+    silentMs: () => undefined,
+    queued: queued.resolve,
+  })
+  await reaper.start()
+  assert.equal(await queued.promise, 1)
+  await reaper.stop()
+  const state = await make.jobState(job.jobId)
+  assert.deepEqual([state.state, state.infra_retries_used, state.retries_used], ['queued', 1, 0])
+  // The node comes back: its lease is over, it may work again.
+  const reply = await answerRenewal(db, log, node, { attempts: [{ attemptId: job.attemptId, leaseToken: job.leaseToken }] }, () => undefined)
+  assert.deepEqual(reply, { stale: [job.attemptId], cancel: [], drain: false })
+})
+
+test('a renewal tells which leases are over and which to cancel', async () => {
+  const { node, job } = await assign()
+  const lease = { attemptId: job.attemptId, leaseToken: job.leaseToken }
+  assert.deepEqual(await answerRenewal(db, log, node, { attempts: [lease] }, () => undefined), { stale: [], cancel: [], drain: false })
+  assert.deepEqual((await answerRenewal(db, log, node, { attempts: [{ ...lease, leaseToken: 'forged' }] }, () => undefined)).stale, [job.attemptId])
+  await admin.query(sql.unsafe`update jobs set cancel_requested_at = now()`)
+  await admin.query(sql.unsafe`update nodes set state = 'draining'`)
+  assert.deepEqual(await answerRenewal(db, log, node, { attempts: [lease] }, () => undefined), { stale: [], cancel: [job.attemptId], drain: true })
+})
+
+test('an assignment that never reached its node is taken back', async () => {
+  const { node, job } = await assign()
+  let queued = 0
+  const count = (jobs: number) => {
+    queued += jobs
+  }
+  await answerRenewal(db, log, node, { attempts: [] }, count)
+  assert.equal((await make.jobState(job.jobId)).state, 'running', 'a young lease may still be on its way')
+  await admin.query(sql.unsafe`update attempts set assigned_at = now() - interval '20 seconds'`)
+  await answerRenewal(db, log, node, { attempts: [] }, count)
+  assert.equal((await make.jobState(job.jobId)).state, 'queued')
+  assert.equal(queued, 1)
+})
