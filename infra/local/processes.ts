@@ -1,0 +1,147 @@
+import { spawn } from 'node:child_process'
+import { closeSync, openSync, readFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { lastLines } from './command.ts'
+import { SYSTEM_PATH } from './packages.ts'
+import { apiKeyPath, cleanEnv, enrolTokenPath, objectsEnv } from './prepare.ts'
+import { findProcesses, MARK } from './process-table.ts'
+import { say } from './progress.ts'
+import { type Connections, secretPath } from './secrets.ts'
+import type { Settings } from './settings.ts'
+import { logPath, writeWhole } from './state.ts'
+import { StopWaiting, waitFor } from './wait.ts'
+
+/** Our processes in the order they start; they stop in reverse, so that a node can still report while it drains. */
+export const PROCESSES = ['gateway', 'scheduler', 'node-runner'] as const
+
+/** The name of a process: its folder. */
+export type ProcessName = (typeof PROCESSES)[number]
+
+const READY_DEADLINE_MS = 60_000
+const STOP_DEADLINE_MS: Readonly<Record<ProcessName, number>> = { gateway: 10_000, scheduler: 10_000, 'node-runner': 20_000 }
+
+/** Starts those of our processes that do not run, each on its own (it outlives this command), logging to a file. */
+export function startProcesses(settings: Settings, connections: Connections): void {
+  const running = new Map(findProcesses(settings.instance).map((process) => [process.name, process.pid]))
+  for (const name of PROCESSES) {
+    const pid = running.get(name)
+    if (pid) say(`${name} runs already (pid ${pid})`)
+    else say(`${name} started (pid ${startProcess(settings, name, environment(settings, connections)[name])})`)
+  }
+}
+
+function startProcess(settings: Settings, name: ProcessName, env: Record<string, string>): number {
+  const output = openSync(logPath(settings, name), 'a', 0o600)
+  const child = spawn(process.execPath, [`${name}/main.ts`], {
+    cwd: settings.root,
+    env: { ...cleanEnv(), PATH: SYSTEM_PATH, ...env, [MARK]: `${settings.instance}/${name}` },
+    stdio: ['ignore', output, output],
+    detached: true,
+  })
+  closeSync(output)
+  child.on('error', () => undefined)
+  child.unref()
+  if (!child.pid) throw new Error(`${name} could not be started`)
+  writeWhole(pidPath(settings, name), `${child.pid}\n`)
+  return child.pid
+}
+
+function environment(settings: Settings, connections: Connections): Record<ProcessName, Record<string, string>> {
+  const trust = (file: string) => join(connections.trustDir, file)
+  const objects = objectsEnv(settings, connections)
+  return {
+    gateway: {
+      RGRID_LISTEN: `127.0.0.1:${settings.ports.api.number}`,
+      RGRID_DATABASE_URL_FILE: secretPath(settings, 'gateway-database-url'),
+      RGRID_NATS_URL: connections.natsUrl,
+      RGRID_NATS_CREDS_FILE: trust('gateway.creds'),
+      RGRID_NATS_NODE_URL: connections.natsUrl,
+      RGRID_NATS_ACCOUNT_FILE: trust('account.pub'),
+      RGRID_NATS_SIGNING_SEED_FILE: trust('signing.seed'),
+      RGRID_RUNTIMES_FILE: join(settings.stateDir, 'runtimes.json'),
+      ...objects,
+    },
+    scheduler: {
+      RGRID_DATABASE_URL_FILE: secretPath(settings, 'scheduler-database-url'),
+      RGRID_NATS_URL: connections.natsUrl,
+      RGRID_NATS_CREDS_FILE: trust('scheduler.creds'),
+      ...objects,
+    },
+    'node-runner': {
+      RGRID_API_URL: connections.apiUrl,
+      RGRID_ENROL_TOKEN_FILE: enrolTokenPath(settings),
+      RGRID_NODE_DIR: join(settings.stateDir, 'node'),
+      RGRID_NODE_NAME: process.env.RGRID_NODE_NAME || 'local',
+    },
+  }
+}
+
+/** Waits until the gateway is ready and it shows a node that takes work. A process that ends is reported with its log. */
+export async function waitUntilReady(settings: Settings, connections: Connections, signal: AbortSignal): Promise<void> {
+  const probing = (what: string, probe: (limit: AbortSignal) => Promise<true | undefined>) =>
+    waitFor(what, READY_DEADLINE_MS, signal, async (limit) => {
+      const dead = findDead(settings)
+      if (dead) throw new StopWaiting(describeDeath(settings, dead))
+      return await probe(limit)
+    })
+  await probing(`the gateway at ${connections.apiUrl}`, async (limit) => {
+    const response = await fetch(`${connections.apiUrl}/readyz`, { signal: limit })
+    if (response.ok) return true
+    throw new Error(`it answers ${response.status}: ${(await response.text()).slice(0, 300)}`)
+  })
+  await probing('a node', async (limit) => {
+    const key = readFileSync(apiKeyPath(settings), 'utf8').trim()
+    const response = await fetch(`${connections.apiUrl}/v1/nodes`, { signal: limit, headers: { authorization: `Bearer ${key}` } })
+    const text = await response.text()
+    if (!response.ok) throw new Error(`GET /v1/nodes answers ${response.status}: ${text.slice(0, 300)}`)
+    const lists = Object.values(JSON.parse(text) as Record<string, unknown>).filter(Array.isArray)
+    if (lists.flat().some((node: { state?: string }) => node.state === 'ready')) return true
+    throw new Error('the gateway shows no node in state "ready"')
+  })
+}
+
+/** The first of our processes that was started and is gone, or undefined. */
+export function findDead(settings: Settings): ProcessName | undefined {
+  const running = new Set(findProcesses(settings.instance).map((process) => process.name))
+  return PROCESSES.find((name) => !running.has(name))
+}
+
+/** Says that a process ended, with the last lines of its log. */
+export function describeDeath(settings: Settings, name: ProcessName): string {
+  const log = logPath(settings, name)
+  return `${name} ended; the last lines of ${log}:\n${lastLines(readFileSync(log, 'utf8'), 15)}`
+}
+
+/** Ends our processes: asked first (SIGTERM), after their deadline killed. Returns what was stopped. */
+export async function stopProcesses(settings: Settings): Promise<string[]> {
+  const stopped: string[] = []
+  for (const name of PROCESSES.toReversed()) {
+    for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+      const alive = await endProcess(settings, name, signal)
+      stopped.push(...alive.map((pid) => `${name} (pid ${pid}${signal === 'SIGKILL' ? ', killed' : ''})`))
+    }
+    rmSync(pidPath(settings, name), { force: true })
+  }
+  return stopped
+}
+
+// Looks the process up anew each time: a pid is only signalled while the table says that it is ours.
+async function endProcess(settings: Settings, name: ProcessName, signal: 'SIGTERM' | 'SIGKILL'): Promise<number[]> {
+  const find = () => findProcesses(settings.instance).filter((process) => process.name === name)
+  const signalled = find().map(({ pid }) => pid)
+  for (const pid of signalled) {
+    try {
+      process.kill(pid, signal)
+    } catch {
+      // It ended between the look and the signal.
+    }
+  }
+  const endsMs = performance.now() + STOP_DEADLINE_MS[name]
+  while (find().length > 0 && performance.now() < endsMs) await delay(50)
+  return signalled
+}
+
+function pidPath(settings: Settings, name: ProcessName): string {
+  return join(settings.stateDir, 'run', `${name}.pid`)
+}
