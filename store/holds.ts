@@ -136,7 +136,7 @@ export async function nextHoldDueMs(db: Db): Promise<number | undefined> {
 
 /** How many jobs are queued, counted up to `limit`. */
 export async function countQueued(db: Db, limit: number): Promise<number> {
-  return db.oneFirst(sql.type(CountRow)`select count(*) as count from (select 1 from jobs where state = 'queued' limit ${limit}) some`)
+  return db.oneFirst(sql.type(CountRow)`select count(*) as count from (select 1 from jobs where state = 'queued' limit ${limit}) as queued`)
 }
 
 function queuedEvent(job: { id: string; account_id: string; project_id: string; batch_id: string | null }, released: string) {
