@@ -11,6 +11,11 @@ const DEADLINE_MS = 300_000
 const APT_OPTIONS = ['Acquire::Languages "none"', 'APT::Install-Recommends "false"']
 const DPKG_OPTIONS = ['force-unsafe-io', ...['doc', 'man', 'info', 'locale', 'lintian'].map((folder) => `path-exclude=/usr/share/${folder}/*`)]
 
+// bookworm's essential packages ask for usrmerge, which drags all of Perl in, unless /usr is merged beforehand.
+const SUITE_OPTIONS: Readonly<Record<string, readonly string[]>> = {
+  bookworm: ['--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr', '--include=usr-is-merged'],
+}
+
 /**
  * Makes a minimal Debian image without a registry: mmdebstrap installs the release's essential packages into a tar
  * stream, the engine imports it under `tag`.
@@ -19,7 +24,17 @@ export async function makeDebianBase(settings: Settings, docker: Docker, suite: 
   await ensureCommands(['mmdebstrap'], outer)
   const signal = AbortSignal.any([outer, AbortSignal.timeout(DEADLINE_MS)])
   const options = [...APT_OPTIONS.map((option) => `--aptopt=${option}`), ...DPKG_OPTIONS.map((option) => `--dpkgopt=${option}`)]
-  const args = ['--quiet', '--variant=minbase', '--include=ca-certificates', '--format=tar', ...options, suite, '-', settings.debianMirror]
+  const args = [
+    '--quiet',
+    '--variant=minbase',
+    '--include=ca-certificates',
+    '--format=tar',
+    ...options,
+    ...(SUITE_OPTIONS[suite] ?? []),
+    suite,
+    '-',
+    settings.debianMirror,
+  ]
   const child = spawn('mmdebstrap', args, { env: { ...process.env, PATH: SYSTEM_PATH }, stdio: ['ignore', 'pipe', 'pipe'], signal })
   let errors = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => {

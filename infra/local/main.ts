@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util'
-import { runDemo } from './demo.ts'
+import { runDemo } from './demo/demo.ts'
 import { stayInForeground } from './foreground.ts'
 import { say } from './progress.ts'
 import { readSettings, type Settings } from './settings.ts'
