@@ -26,7 +26,7 @@ export interface Build {
 export async function buildImage(docker: Docker, build: Build): Promise<void> {
   const signal = AbortSignal.any([build.signal, AbortSignal.timeout(BUILD_DEADLINE_MS)])
   const sources = [...build.folders.flatMap((folder) => ['-C', folder, '.']), ...build.files.flatMap((file) => ['-C', dirname(file), basename(file)])]
-  const tar = spawn('tar', ['-c', '--dereference', ...sources], { stdio: ['ignore', 'pipe', 'inherit'], signal })
+  const tar = spawn('tar', ['-c', ...sources], { stdio: ['ignore', 'pipe', 'inherit'], signal })
   tar.on('error', () => undefined)
   const stream = await docker.buildImage(tar.stdout, {
     t: build.tag,

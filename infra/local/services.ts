@@ -70,7 +70,7 @@ async function nats(settings: Settings, images: EnsureImage, connections: Connec
     cmd: ['--config', '/etc/nats/nats-server.conf'],
     files: {
       '/etc/nats/nats-server.conf': { path: join(settings.root, 'infra/nats/nats-server.conf') },
-      '/etc/nats/resolver.conf': { path: join(connections.trustDir, 'resolver.conf') },
+      '/etc/nats/trust/resolver.conf': { path: join(connections.trustDir, 'resolver.conf') },
       '/data': { path: dataDir(settings, 'nats'), writable: true },
     },
     containerPort: 4222,
