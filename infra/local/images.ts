@@ -60,7 +60,7 @@ export async function prepareRuntimes(settings: Settings, ensure: EnsureImage): 
   await step('runtime images', async () => {
     const names = Object.entries(RUNTIME_IMAGES)
     const images = await Promise.all(names.map(async ([runtime, name]) => [runtime, await ensure(name)] as const))
-    writeWhole(join(settings.stateDir, 'runtimes.json'), `${JSON.stringify(Object.fromEntries(images), null, 2)}\n`)
+    writeWhole(join(settings.stateDir, 'runtimes.json'), `${JSON.stringify(Object.fromEntries(images), null, 2)}\n`, 0o644)
     say(`runtimes: ${images.map(([runtime, image]) => `${runtime} = ${image}`).join(', ')}`)
   })
 }

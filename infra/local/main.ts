@@ -1,6 +1,8 @@
 import { parseArgs } from 'node:util'
 import { runDemo } from './demo/demo.ts'
+import { openEngine } from './engine.ts'
 import { stayInForeground } from './foreground.ts'
+import { createImages, prepareRuntimes } from './images.ts'
 import { say } from './progress.ts'
 import { readSettings, type Settings } from './settings.ts'
 import { printWelcome, start, startOnlyServices } from './start.ts'
@@ -12,7 +14,8 @@ const USAGE = `usage: node infra/local/main.ts <command>
   stop               ends it; data and secrets stay
   demo [--keep]      starts it, runs the sample batch and scripts, checks the results, stops it
   up-services        only Postgres, NATS and S3
-  down-services      ends those`
+  down-services      ends those
+  images             only the runtimes' images, and the table of them in runtimes.json`
 
 async function main(): Promise<number> {
   if (Number(process.versions.node.split('.')[0]) < 24)
@@ -36,6 +39,9 @@ async function main(): Promise<number> {
       return 0
     case 'down-services':
       await stopOnlyServices(settings)
+      return 0
+    case 'images':
+      await prepareRuntimes(settings, createImages(settings, await openEngine(settings, interrupt), interrupt))
       return 0
     default:
       throw new Error(USAGE)

@@ -33,8 +33,8 @@ export function createPuller(settings: Settings, docker: Docker, signal: AbortSi
       signal.throwIfAborted()
       const status = (error as { statusCode?: number }).statusCode
       if (status !== 404) reachable = false
-      const reason = (error as Error).message.split('\n')[0]
-      say(`image ${image}: ${status === 404 ? 'the registry has no such image' : `no registry answers (${reason})`}; Debian's packages are used instead`)
+      const reason = (error as Error).message.trim().replace(/^.*server error - /, '')
+      say(`image ${image} ${status === 404 ? 'is not in the registry' : `cannot be pulled (${reason})`}: images are built from Debian's packages instead`)
       return false
     } finally {
       clearTimeout(timer)

@@ -20,10 +20,10 @@ export function trustDir(settings: Settings): string {
   return settings.given.nats?.trustDir ?? join(settings.stateDir, 'nats', 'trust')
 }
 
-/** Writes a whole file or none (mode 600): a reader never sees half of it. */
-export function writeWhole(path: string, content: string): void {
+/** Writes a whole file or none: a reader never sees half of it. Only the owner may read it, unless `mode` says otherwise. */
+export function writeWhole(path: string, content: string, mode = 0o600): void {
   const part = `${path}.part`
-  writeFileSync(part, content, { mode: 0o600 })
+  writeFileSync(part, content, { mode })
   renameSync(part, path)
 }
 
