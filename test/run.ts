@@ -38,7 +38,7 @@ async function main(): Promise<number> {
 function nodeTest(files: string[], concurrency: number, env: Record<string, string>): Promise<number> {
   const parts = ['core', 'bus', 'store', 'gateway', 'scheduler', 'node-runner', 'cli']
   const coverage = ['--experimental-test-coverage', ...parts.map((part) => `--test-coverage-include=${part}/**`)]
-  return run(['--test', `--test-concurrency=${concurrency}`, ...coverage, '--test-reporter=spec', ...files], env)
+  return run(['--test', '--test-timeout=180000', `--test-concurrency=${concurrency}`, ...coverage, '--test-reporter=spec', ...files], env)
 }
 
 /** What `up-services` wrote for a shell to source, under names that no part of the platform reads by itself. */
