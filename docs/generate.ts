@@ -75,7 +75,9 @@ function envTable(schema: TObject): string {
 }
 
 function runtimeTable(): string {
-  const rows = Object.entries(RUNTIMES).map(([name, runtime]) => `| \`${name}\` | \`${runtime.image}\` | \`${[...runtime.interpreter, runtime.codeFile].join(' ')}\` |`)
+  const rows = Object.entries(RUNTIMES).map(
+    ([name, runtime]) => `| \`${name}\` | \`${runtime.image}\` | \`${[...runtime.interpreter, runtime.codeFile].join(' ')}\` |`,
+  )
   return `| name | image | inline code runs as |\n|---|---|---|\n${rows.join('\n')}`
 }
 
