@@ -1,0 +1,20 @@
+import { type Static, Type } from '@sinclair/typebox'
+import { ObjectsEnv } from '#store/config.ts'
+
+/** What the gateway reads from its environment (docs/CONFIGURATION.md). */
+export const GatewayEnv = Type.Object({
+  RGRID_LISTEN: Type.String({ default: '127.0.0.1:8470', pattern: '^.+:\\d+$', description: 'address and port it listens on' }),
+  RGRID_DATABASE_URL: Type.String({ description: 'URL of the database as the role rgrid_gateway' }),
+  RGRID_NATS_URL: Type.String({ description: 'address of NATS, such as nats://127.0.0.1:8472' }),
+  RGRID_NATS_CREDS_FILE: Type.String({ description: 'path of gateway.creds' }),
+  RGRID_NATS_NODE_URL: Type.Optional(Type.String({ description: 'address of NATS that nodes are told, where it differs from RGRID_NATS_URL' })),
+  RGRID_NATS_ACCOUNT: Type.String({ description: 'public key of the NATS account (account.pub)' }),
+  RGRID_NATS_SIGNING_SEED: Type.String({ description: 'seed of the account’s signing key (signing.seed), to make the credentials of nodes' }),
+  RGRID_NODE_JWT_SECONDS: Type.Integer({ default: 3600, minimum: 60, maximum: 86_400, description: 'how long a node’s credential is good' }),
+  ...ObjectsEnv,
+  RGRID_URL_SECONDS: Type.Integer({ default: 3600, minimum: 60, maximum: 86_400, description: 'how long presigned addresses given to clients are good' }),
+  RGRID_RUNTIMES_FILE: Type.Optional(Type.String({ description: 'path of a JSON object: runtime name → image reference, instead of the built-in ones' })),
+  RGRID_LOG_LEVEL: Type.String({ default: 'info', description: 'trace, debug, info, warn, error' }),
+})
+/** See the schema of the same name. */
+export type GatewayEnv = Static<typeof GatewayEnv>

@@ -1,0 +1,34 @@
+import { Type } from '@sinclair/typebox'
+import { sql } from 'slonik'
+import type { Db } from './pool.ts'
+import { row } from './row.ts'
+import { hashSecret } from './secrets.ts'
+
+/** Who a valid API key speaks for. */
+export interface Principal {
+  keyId: string
+  accountId: string
+  projectId: string
+  projectSlug: string
+}
+
+const KeyRow = Type.Object({ id: Type.String(), account_id: Type.String(), project_id: Type.String(), slug: Type.String(), seen_recently: Type.Boolean() })
+
+/** Whom the key speaks for; undefined when it is unknown, revoked or expired. Notes its use at most once a minute. */
+export async function authenticateKey(db: Db, key: string): Promise<Principal | undefined> {
+  const found = await db.maybeOne(sql.type(row(KeyRow))`
+    select k.id, p.account_id, p.id as project_id, p.slug, coalesce(k.last_used_at > now() - interval '1 minute', false) as seen_recently
+    from api_keys k join projects p on p.id = k.project_id
+    where k.hash = ${sql.binary(hashSecret(key))} and k.revoked_at is null and (k.expires_at is null or k.expires_at > now())`)
+  if (!found) return undefined
+  if (!found.seen_recently) await db.query(sql.unsafe`update api_keys set last_used_at = now() where id = ${found.id}`)
+  return { keyId: found.id, accountId: found.account_id, projectId: found.project_id, projectSlug: found.slug }
+}
+
+const ProjectRow = Type.Object({ id: Type.String(), slug: Type.String(), name: Type.String(), created_at: Type.String() })
+
+/** A project as the API shows it. */
+export async function readProject(db: Db, projectId: string): Promise<{ id: string; slug: string; name: string; createdAt: string }> {
+  const { created_at, ...project } = await db.one(sql.type(row(ProjectRow))`select id, slug, name, created_at from projects where id = ${projectId}`)
+  return { ...project, createdAt: created_at }
+}

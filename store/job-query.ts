@@ -1,0 +1,176 @@
+import { Type } from '@sinclair/typebox'
+import { sql } from 'slonik'
+import type { AttemptView, BatchView, JobDetail, JobView } from '#core/api.ts'
+import { JOB_STATES } from '#core/job/state.ts'
+import type { Db } from './pool.ts'
+import { row } from './row.ts'
+
+const maybe = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) => Type.Union([schema, Type.Null()])
+const Json = Type.Unsafe<unknown>(Type.Any())
+
+/** Counting those ahead in the queue stops here: "1000 or more" says enough. */
+const MAX_AHEAD = 1000
+
+// jsonb_build_object gives the view its shape in one place, and times are turned to RFC 3339 by Postgres.
+const JOB_VIEW = sql.fragment`
+  jsonb_build_object(
+    'id', j.id, 'project', p.slug, 'batchId', j.batch_id, 'batchIndex', j.batch_index, 'name', j.name, 'labels', j.labels,
+    'runtime', j.spec ->> 'runtime', 'image', j.spec ->> 'image', 'state', j.state, 'hold', j.hold,
+    'reason', case when j.state = 'queued' then 'queued' else j.reason end,
+    'cause', j.cause, 'exitCode', j.exit_code, 'message', j.message, 'warnings', j.warnings, 'attemptCount', j.attempt_count,
+    'nodeId', (select node_id from attempts where id = j.attempt_id), 'cancelRequested', j.cancel_requested_at is not null,
+    'createdAt', j.created_at, 'startedAt', j.started_at, 'finishedAt', j.finished_at)`
+
+const ViewRow = Type.Object({ seq: Type.Number(), reason: maybe(Type.String()), ahead: maybe(Type.Number()), view: Json })
+
+const AHEAD = sql.fragment`
+  case when j.state = 'queued' then (
+    select count(*) from (select 1 from jobs q where q.state = 'queued' and (q.priority > j.priority or (q.priority = j.priority and q.seq < j.seq)) limit ${MAX_AHEAD}) ahead
+  ) end`
+
+function toView(found: typeof ViewRow.static): JobView {
+  const view = found.view as JobView
+  for (const key of ['createdAt', 'startedAt', 'finishedAt'] as const) if (view[key] !== null) view[key] = new Date(view[key] as string).toISOString()
+  if (view.state === 'queued') {
+    const ahead = found.ahead ?? 0
+    view.reason = found.reason === 'waiting for a slot' ? `waiting for a slot: ${ahead >= MAX_AHEAD ? `${MAX_AHEAD} or more` : ahead} ahead` : found.reason
+  }
+  return view
+}
+
+/** A job of the project, with its attempts and spec; undefined when it has none of this id. */
+export async function readJob(db: Db, projectId: string, jobId: string): Promise<JobDetail | undefined> {
+  const found = await db.maybeOne(sql.type(row(Type.Composite([ViewRow, Type.Object({ spec: Json })])))`
+    select j.seq, j.reason, ${AHEAD} as ahead, ${JOB_VIEW} as view, j.spec
+    from jobs j join projects p on p.id = j.project_id where j.id = ${jobId} and j.project_id = ${projectId}`)
+  if (!found) return undefined
+  return { ...toView(found), attempts: await readAttempts(db, jobId), spec: found.spec }
+}
+
+/** A job without attempts and spec. */
+export async function readJobView(db: Db, projectId: string, jobId: string): Promise<JobView | undefined> {
+  const found = await db.maybeOne(sql.type(row(ViewRow))`
+    select j.seq, j.reason, ${AHEAD} as ahead, ${JOB_VIEW} as view
+    from jobs j join projects p on p.id = j.project_id where j.id = ${jobId} and j.project_id = ${projectId}`)
+  return found ? toView(found) : undefined
+}
+
+/** What a list of jobs may be narrowed to. `after` is the seq (or, in a batch, the index) of the last one seen. */
+export interface JobFilter {
+  states?: readonly string[] | undefined
+  batchId?: string | undefined
+  name?: string | undefined
+  labels: Readonly<Record<string, string>>
+  after?: number | undefined
+  limit: number
+}
+
+/** A page of jobs, newest first; those of one batch in the order of its items. `next` is null on the last page. */
+export async function listJobs(db: Db, projectId: string, filter: JobFilter): Promise<{ items: JobView[]; next: number | null }> {
+  const inBatch = filter.batchId !== undefined
+  const conditions = [
+    sql.fragment`j.project_id = ${projectId}`,
+    filter.batchId !== undefined && sql.fragment`j.batch_id = ${filter.batchId}`,
+    filter.states !== undefined && sql.fragment`j.state = any(${sql.array([...filter.states], 'text')})`,
+    filter.name !== undefined && sql.fragment`j.name = ${filter.name}`,
+    Object.keys(filter.labels).length > 0 && sql.fragment`j.labels @> ${JSON.stringify(filter.labels)}::jsonb`,
+    filter.after !== undefined && (inBatch ? sql.fragment`j.batch_index > ${filter.after}` : sql.fragment`j.seq < ${filter.after}`),
+  ].filter((condition) => condition !== false)
+  const rows = await db.any(sql.type(row(Type.Composite([ViewRow, Type.Object({ batch_index: maybe(Type.Number()) })])))`
+    select j.seq, j.batch_index, j.reason, ${AHEAD} as ahead, ${JOB_VIEW} as view
+    from jobs j join projects p on p.id = j.project_id
+    where ${sql.join(conditions, sql.fragment` and `)}
+    order by ${inBatch ? sql.fragment`j.batch_index` : sql.fragment`j.seq desc`} limit ${filter.limit + 1}`)
+  const page = rows.slice(0, filter.limit)
+  const last = page.at(-1)
+  return { items: page.map(toView), next: rows.length > filter.limit && last ? (inBatch ? last.batch_index : last.seq) : null }
+}
+
+const AttemptRow = Type.Object({
+  id: Type.String(),
+  number: Type.Number(),
+  state: Type.Unsafe<AttemptView['state']>(Type.String()),
+  cause: Type.Unsafe<AttemptView['cause']>(maybe(Type.String())),
+  exit_code: maybe(Type.Number()),
+  message: maybe(Type.String()),
+  node_id: Type.String(),
+  image_digest: maybe(Type.String()),
+  assigned_at: Type.String(),
+  started_at: maybe(Type.String()),
+  finished_at: maybe(Type.String()),
+})
+
+/** The attempts of a job, the first one first. */
+export async function readAttempts(db: Db, jobId: string): Promise<AttemptView[]> {
+  const rows = await db.any(sql.type(row(AttemptRow))`
+    select id, number, state, cause, exit_code, message, node_id, image_digest, assigned_at, started_at, finished_at
+    from attempts where job_id = ${jobId} order by number`)
+  return rows.map((attempt) => ({
+    id: attempt.id,
+    number: attempt.number,
+    state: attempt.state,
+    cause: attempt.cause,
+    exitCode: attempt.exit_code,
+    message: attempt.message,
+    nodeId: attempt.node_id,
+    imageDigest: attempt.image_digest,
+    assignedAt: attempt.assigned_at,
+    startedAt: attempt.started_at,
+    finishedAt: attempt.finished_at,
+  }))
+}
+
+const LogRow = Type.Object({ id: Type.String(), number: Type.Number(), node_id: Type.String(), finished: Type.Boolean(), log_seq: maybe(Type.Number()), log_archived: Type.Boolean() })
+
+/** Where the log of an attempt is. */
+export interface LogPlace {
+  attemptId: string
+  number: number
+  nodeId: string
+  finished: boolean
+  /** The number of the last log message, once the node has told it. */
+  logSeq: number | null
+  archived: boolean
+}
+
+/** The attempts of a job from this number on, as places of logs. */
+export async function readLogPlaces(db: Db, jobId: string, fromNumber: number): Promise<LogPlace[]> {
+  const rows = await db.any(sql.type(row(LogRow))`
+    select id, number, node_id, finished_at is not null as finished, log_seq, log_archived from attempts
+    where job_id = ${jobId} and number >= ${fromNumber} order by number`)
+  return rows.map((place) => ({ attemptId: place.id, number: place.number, nodeId: place.node_id, finished: place.finished, logSeq: place.log_seq, archived: place.log_archived }))
+}
+
+const BatchRow = Type.Object({
+  id: Type.String(),
+  project: Type.String(),
+  name: maybe(Type.String()),
+  size: Type.Number(),
+  parallel: maybe(Type.Number()),
+  max_failures: maybe(Type.Number()),
+  created_at: Type.String(),
+  finished_at: maybe(Type.String()),
+})
+
+/** A batch of the project with the number of its jobs in each state. */
+export async function readBatch(db: Db, projectId: string, batchId: string): Promise<BatchView | undefined> {
+  const batch = await db.maybeOne(sql.type(row(BatchRow))`
+    select b.id, p.slug as project, b.name, b.size, b.parallel, b.max_failures, b.created_at, b.finished_at
+    from batches b join projects p on p.id = b.project_id where b.id = ${batchId} and b.project_id = ${projectId}`)
+  if (!batch) return undefined
+  const rows = await db.any(sql.type(row(Type.Object({ state: Type.String(), count: Type.Number() })))`
+    select state, count(*) as count from jobs where batch_id = ${batchId} group by state`)
+  const counted = new Map(rows.map((entry) => [entry.state, entry.count]))
+  const counts = Object.fromEntries(JOB_STATES.map((state) => [state, counted.get(state) ?? 0])) as BatchView['counts']
+  return {
+    id: batch.id,
+    project: batch.project,
+    name: batch.name,
+    size: batch.size,
+    parallel: batch.parallel,
+    maxFailures: batch.max_failures,
+    counts,
+    createdAt: batch.created_at,
+    finishedAt: batch.finished_at,
+  }
+}

@@ -1,0 +1,65 @@
+import { Type } from '@sinclair/typebox'
+import { sql } from 'slonik'
+import type { EnrolRequest, NodeView } from '#core/api.ts'
+import { newId } from '#core/ids.ts'
+import type { Db } from './pool.ts'
+import { row } from './row.ts'
+import { hashSecret } from './secrets.ts'
+
+const IdRow = row(Type.Object({ id: Type.String() }))
+
+/** Makes a node of a one-time token: of two that try with the same one, one wins. Undefined when the token is not good. */
+export async function enrolNode(db: Db, request: EnrolRequest): Promise<{ nodeId: string } | undefined> {
+  return db.transaction(async (tx) => {
+    const token = await tx.maybeOneFirst(sql.type(IdRow)`
+      select id from enrolment_tokens where hash = ${sql.binary(hashSecret(request.token))} and used_at is null and expires_at > now() for update`)
+    if (!token) return undefined
+    const nodeId = newId('node')
+    await tx.query(sql.unsafe`
+      insert into nodes (id, name, pool, public_key, state, slots, memory_bytes, version)
+      values (${nodeId}, ${request.name}, ${request.pool}, ${request.publicKey}, 'ready', ${request.slots}, ${request.memoryBytes}, ${request.version})`)
+    await tx.query(sql.unsafe`update enrolment_tokens set used_at = now(), node_id = ${nodeId} where id = ${token}`)
+    return { nodeId }
+  })
+}
+
+const KeyRow = Type.Object({ public_key: Type.String(), pool: Type.String() })
+
+/** The key of a node that may speak; undefined when there is none of this id, or it is gone. */
+export async function nodeKey(db: Db, nodeId: string): Promise<{ publicKey: string; pool: string } | undefined> {
+  const found = await db.maybeOne(sql.type(row(KeyRow))`select public_key, pool from nodes where id = ${nodeId} and state <> 'gone'`)
+  return found ? { publicKey: found.public_key, pool: found.pool } : undefined
+}
+
+const NodeRow = Type.Object({
+  id: Type.String(),
+  name: Type.String(),
+  pool: Type.String(),
+  state: Type.Unsafe<NodeView['state']>(Type.String()),
+  slots: Type.Number(),
+  used_slots: Type.Number(),
+  memory_bytes: Type.Number(),
+  version: Type.String(),
+  enrolled_at: Type.String(),
+  last_seen_at: Type.Union([Type.String(), Type.Null()]),
+})
+
+/** The nodes that are not gone, the newest first, with the slots that live leases use. */
+export async function listNodes(db: Db): Promise<NodeView[]> {
+  const rows = await db.any(sql.type(row(NodeRow))`
+    select n.id, n.name, n.pool, n.state, n.slots, n.memory_bytes, n.version, n.enrolled_at, n.last_seen_at,
+      coalesce((select sum(slots) from attempts where node_id = n.id and finished_at is null), 0)::int as used_slots
+    from nodes n where n.state <> 'gone' order by n.enrolled_at desc limit 1000`)
+  return rows.map((node) => ({
+    id: node.id,
+    name: node.name,
+    pool: node.pool,
+    state: node.state,
+    slots: node.slots,
+    usedSlots: node.used_slots,
+    memoryBytes: node.memory_bytes,
+    version: node.version,
+    enrolledAt: node.enrolled_at,
+    lastSeenAt: node.last_seen_at,
+  }))
+}
