@@ -1,0 +1,55 @@
+import { randomUUID } from 'node:crypto'
+import swagger from '@fastify/swagger'
+import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox'
+import fastify, { type FastifyInstance } from 'fastify'
+import type { GatewayDeps } from './deps.ts'
+import { requireKey } from './plugins/auth.ts'
+import { registerErrors } from './plugins/errors.ts'
+import { registerHealth } from './plugins/health.ts'
+import { batchRoutes } from './routes/batches.ts'
+import { fileRoutes } from './routes/files.ts'
+import { jobRoutes } from './routes/jobs.ts'
+import { logRoutes } from './routes/logs.ts'
+import { nodeDoorRoutes, nodeRoutes } from './routes/nodes.ts'
+import { projectRoutes } from './routes/projects.ts'
+
+const MAX_BODY_BYTES = 4 * 2 ** 20
+
+/** The HTTP application, ready to listen or to be called by a test. Knows nothing of sockets and signals. */
+export async function buildApp(deps: GatewayDeps): Promise<FastifyInstance> {
+  const app = fastify({
+    loggerInstance: deps.log,
+    disableRequestLogging: true,
+    bodyLimit: MAX_BODY_BYTES,
+    genReqId: () => randomUUID(),
+    forceCloseConnections: 'idle',
+  }).withTypeProvider<TypeBoxTypeProvider>()
+  app.setValidatorCompiler(TypeBoxValidatorCompiler)
+  registerErrors(app as unknown as FastifyInstance)
+  app.addHook('onRequest', async (request, reply) => {
+    reply.headers({ 'x-request-id': request.id, 'x-content-type-options': 'nosniff', 'cache-control': 'no-store' })
+  })
+  app.addHook('onResponse', async (request, reply) => {
+    // The route's pattern and not the address: an address may hold what nobody should read later.
+    request.log.info({ requestId: request.id, method: request.method, route: request.routeOptions.url ?? 'none', status: reply.statusCode, ms: Math.round(reply.elapsedTime * 10) / 10 }, 'request')
+  })
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: { title: 'RGrid', version: '1', description: 'Runs short containerised jobs. Errors are problem documents (RFC 9457).', license: { name: 'Apache-2.0', identifier: 'Apache-2.0' } },
+      components: { securitySchemes: { key: { type: 'http', scheme: 'bearer', description: 'An API key, `rgrid_live_…`; also as X-RGrid-Key' } } },
+      security: [{ key: [] }],
+    },
+  })
+  registerHealth(app as unknown as FastifyInstance, deps)
+  app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger())
+  await app.register(nodeDoorRoutes, { prefix: '/v1', deps })
+  await app.register(
+    async (keyed) => {
+      requireKey(keyed as unknown as FastifyInstance, deps)
+      for (const routes of [projectRoutes, jobRoutes, batchRoutes, logRoutes, fileRoutes, nodeRoutes]) await keyed.register(routes, { deps })
+    },
+    { prefix: '/v1' },
+  )
+  return app as unknown as FastifyInstance
+}

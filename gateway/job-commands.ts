@@ -1,0 +1,56 @@
+import { Control, Wake } from '#bus/messages/node.ts'
+import { controlSubject, wakeSubject } from '#bus/subjects.ts'
+import type { CancelResult } from '#core/api.ts'
+import { type Issue, RGridError, validationError } from '#core/errors.ts'
+import type { ValidJob } from '#core/job/validate.ts'
+import type { Principal } from '#store/api-keys.ts'
+import type { Cancelled } from '#store/job-cancel.ts'
+import { readyFiles } from '#store/job-submit.ts'
+import type { GatewayDeps } from './deps.ts'
+
+/** More wake-ups at once than this bring nothing: a node that hears one claims for all its slots. */
+const MAX_WAKES = 16
+
+/** Wakes nodes after work was queued; a wake-up that is lost is healed by the scheduler's sweep. */
+export function wakeNodes(deps: GatewayDeps, jobs: number): void {
+  for (let i = 0; i < Math.min(jobs, MAX_WAKES); i++) deps.bus.publish(wakeSubject('default'), Wake, { jobs })
+}
+
+/** Tells nodes to stop what was cancelled, and wakes others for what came free. */
+export function afterCancel(deps: GatewayDeps, cancelled: Cancelled): CancelResult {
+  for (const { nodeId, attemptId } of cancelled.running) deps.bus.publish(controlSubject(nodeId), Control, { kind: 'cancel', attemptId })
+  wakeNodes(deps, cancelled.queued)
+  return { cancelled: cancelled.ended, requested: cancelled.running.length }
+}
+
+/** Throws when the document names a project that is not the key's. */
+export function checkProject(principal: Principal, named: string | null): void {
+  if (named !== null && named !== principal.projectSlug)
+    throw validationError([{ path: 'metadata.project', message: `is "${named}", but this is submitted to "${principal.projectSlug}"; leave it out or make them the same` }])
+}
+
+/** Throws when an input names a file that is not a ready file of the project. `at` is the path of job `index`. */
+export async function checkFiles(deps: GatewayDeps, principal: Principal, jobs: readonly ValidJob[], at: (index: number) => string): Promise<void> {
+  const wanted = new Set(jobs.flatMap((job) => job.resolved.inputs.flatMap((input) => input.file ?? [])))
+  if (wanted.size === 0) return
+  const ready = await readyFiles(deps.db, principal.projectId, [...wanted])
+  const issues: Issue[] = []
+  for (const [index, job] of jobs.entries()) {
+    for (const [i, input] of job.resolved.inputs.entries()) {
+      if (input.file !== undefined && !ready.has(input.file)) issues.push({ path: `${at(index)}.inputs.${i}.file`, message: `${input.file} is no uploaded file of this project` })
+    }
+  }
+  if (issues.length > 0) throw validationError(issues.slice(0, 50))
+}
+
+/** A cursor of a list: opaque to clients. */
+export function encodeCursor(position: number): string {
+  return Buffer.from(`v1:${position}`).toString('base64url')
+}
+
+/** The position of a cursor. Throws a validation error when it is none of ours. */
+export function decodeCursor(cursor: string): number {
+  const match = /^v1:(\d{1,15})$/.exec(Buffer.from(cursor, 'base64url').toString('utf8'))
+  if (!match) throw new RGridError('validation', 'cursor: take it from nextCursor of the page before', { issues: [{ path: 'cursor', message: 'take it from nextCursor of the page before' }] })
+  return Number(match[1])
+}

@@ -1,0 +1,68 @@
+import { readFileSync } from 'node:fs'
+import { Value } from '@sinclair/typebox/value'
+import { connectService } from '#bus/bus.ts'
+import { ensureStreams } from '#bus/streams.ts'
+import { RUNTIMES, RuntimeOverrides, type RuntimeTable, withOverrides } from '#core/runtimes.ts'
+import { ConfigError, readConfig } from '#core/service/config.ts'
+import { createLog } from '#core/service/log.ts'
+import { runMain, runServices } from '#core/service/run.ts'
+import { objectsConfig } from '#store/config.ts'
+import { requireSchema } from '#store/migrate.ts'
+import { createObjects } from '#store/objects.ts'
+import { createDbPool } from '#store/pool.ts'
+import { buildApp } from './app.ts'
+import { GatewayEnv } from './config.ts'
+
+async function main(): Promise<void> {
+  const env = readConfig(GatewayEnv)
+  const log = createLog('gateway', env.RGRID_LOG_LEVEL)
+  const runtimes = readRuntimes(env.RGRID_RUNTIMES_FILE)
+  const db = await createDbPool(env.RGRID_DATABASE_URL, 20)
+  await requireSchema(db)
+  const objects = createObjects(objectsConfig(env))
+  const bus = await connectService({ name: 'gateway', url: env.RGRID_NATS_URL, credsFile: env.RGRID_NATS_CREDS_FILE, log })
+  await ensureStreams(bus)
+  const stopping = new AbortController()
+  const app = await buildApp({
+    db,
+    bus,
+    objects,
+    minter: { account: env.RGRID_NATS_ACCOUNT, signingSeed: env.RGRID_NATS_SIGNING_SEED },
+    runtimes,
+    log,
+    natsNodeUrl: env.RGRID_NATS_NODE_URL ?? env.RGRID_NATS_URL,
+    nodeJwtSeconds: env.RGRID_NODE_JWT_SECONDS,
+    urlSeconds: env.RGRID_URL_SECONDS,
+    stopping: stopping.signal,
+  })
+  const at = env.RGRID_LISTEN.lastIndexOf(':')
+
+  await runServices(
+    log,
+    [
+      {
+        name: 'http',
+        async start() {
+          await app.listen({ host: env.RGRID_LISTEN.slice(0, at), port: Number(env.RGRID_LISTEN.slice(at + 1)) })
+        },
+        async stop() {
+          stopping.abort()
+          await app.close()
+        },
+      },
+    ],
+    20_000,
+  )
+  await bus.close()
+  await db.end()
+  objects.close()
+}
+
+function readRuntimes(path: string | undefined): RuntimeTable {
+  if (path === undefined) return RUNTIMES
+  const overrides: unknown = JSON.parse(readFileSync(path, 'utf8'))
+  if (!Value.Check(RuntimeOverrides, overrides)) throw new ConfigError([`RGRID_RUNTIMES_FILE: ${path} must hold a JSON object of runtime name → image reference`])
+  return withOverrides(RUNTIMES, overrides)
+}
+
+await runMain(main)

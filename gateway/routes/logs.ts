@@ -1,0 +1,66 @@
+import { Readable } from 'node:stream'
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from '@sinclair/typebox'
+import type { LogBatch } from '#core/api.ts'
+import { RGridError } from '#core/errors.ts'
+import { readJobView, readLogPlaces } from '#store/job-query.ts'
+import type { GatewayDeps } from '../deps.ts'
+import { followJob, type LogPosition } from '../log-follow.ts'
+import { chunkBytes, type LogOwner, readLog } from '../log-read.ts'
+import { principalOf } from '../plugins/auth.ts'
+import { sendEvents } from '../sse.ts'
+import { noJob } from './jobs.ts'
+
+const Id = Type.Object({ id: Type.String() })
+const Query = Type.Object(
+  {
+    follow: Type.Optional(Type.Boolean({ default: false, description: 'server-sent events: log, status, end' })),
+    attempt: Type.Optional(Type.Integer({ minimum: 1, description: 'the latest when absent; with follow, the one to begin with' })),
+    stream: Type.Optional(Type.Union([Type.Literal('stdout'), Type.Literal('stderr'), Type.Literal('system')], { description: 'only this one' })),
+    format: Type.Optional(Type.Union([Type.Literal('text'), Type.Literal('ndjson')])),
+  },
+  { additionalProperties: false },
+)
+
+/** The log of a job: whole, as text or NDJSON, or followed live. */
+export const logRoutes: FastifyPluginAsyncTypebox<{ deps: GatewayDeps }> = async (app, { deps }) => {
+  app.get('/jobs/:id/logs', { schema: { summary: 'The log of a job', params: Id, querystring: Query } }, async (request, reply) => {
+    const principal = principalOf(request)
+    const { id } = request.params
+    const job = await readJobView(deps.db, principal.projectId, id)
+    if (!job) throw noJob(id)
+    if (request.query.follow) {
+      const from = positionOf(request.headers['last-event-id'], request.query.attempt)
+      return sendEvents(request, reply, deps.stopping, (signal) => followJob(deps, principal, id, from, signal))
+    }
+    const number = request.query.attempt ?? Math.max(1, job.attemptCount)
+    const [place] = await readLogPlaces(deps.db, id, number)
+    if (request.query.attempt !== undefined && place?.number !== number) throw new RGridError('not_found', `job ${id} has no attempt ${number}; it has had ${job.attemptCount}`)
+    const owner = { ...principal, jobId: id }
+    const asJson = request.query.format === 'ndjson' || (request.query.format === undefined && (request.headers.accept ?? '').includes('application/x-ndjson'))
+    reply.type(asJson ? 'application/x-ndjson' : 'text/plain; charset=utf-8').header('x-content-type-options', 'nosniff')
+    if (!place) return reply.send('')
+    return reply.send(Readable.from(asJson ? ndjson(deps, owner, place) : text(deps, owner, place, request.query.stream)))
+  })
+}
+
+type Place = Parameters<typeof readLog>[2]
+
+async function* ndjson(deps: GatewayDeps, owner: LogOwner, place: Place): AsyncGenerator<string> {
+  for await (const { seq, chunks } of readLog(deps, owner, place)) {
+    const line: LogBatch = { attempt: place.number, seq, chunks }
+    yield `${JSON.stringify(line)}\n`
+  }
+}
+
+/** stdout and stderr as the job wrote them, in order; what the system says only when it is asked for. */
+async function* text(deps: GatewayDeps, owner: LogOwner, place: Place, stream: string | undefined): AsyncGenerator<Buffer> {
+  for await (const { chunks } of readLog(deps, owner, place)) {
+    for (const chunk of chunks) if (stream === undefined ? chunk.stream !== 'system' : chunk.stream === stream) yield chunkBytes(chunk)
+  }
+}
+
+function positionOf(lastEventId: string | string[] | undefined, attempt: number | undefined): LogPosition {
+  const match = /^(\d{1,6})\.(\d{1,12})$/.exec(String(lastEventId ?? ''))
+  return match ? { attempt: Number(match[1]), seq: Number(match[2]) } : { attempt: attempt ?? 1, seq: 0 }
+}

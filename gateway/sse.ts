@@ -1,0 +1,39 @@
+import { once } from 'node:events'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { errorText } from '#core/errors.ts'
+import { every } from '#core/service/time.ts'
+import type { FollowEvent } from './log-follow.ts'
+
+const HEARTBEAT_MS = 10_000
+
+/**
+ * Answers with server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html). Waits for a slow
+ * reader, so that it costs a bounded amount of memory; ends when the events do, when the reader goes, or when the
+ * gateway stops.
+ */
+export async function sendEvents(request: FastifyRequest, reply: FastifyReply, stopping: AbortSignal, events: (signal: AbortSignal) => AsyncIterable<FollowEvent>): Promise<void> {
+  const gone = new AbortController()
+  const signal = AbortSignal.any([stopping, gone.signal])
+  const raw = reply.raw
+  reply.hijack()
+  raw.on('close', () => gone.abort())
+  raw.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-store', 'x-accel-buffering': 'no', 'x-request-id': request.id })
+  raw.flushHeaders()
+  const write = async (text: string) => {
+    if (!raw.write(text)) await once(raw, 'drain', { signal: gone.signal })
+  }
+  const stopHeartbeat = every(HEARTBEAT_MS, () => raw.write(': alive\n\n'))
+  try {
+    for await (const { event, data, ...rest } of events(signal)) {
+      const id = 'id' in rest ? `id: ${rest.id}\n` : ''
+      await write(`event: ${event}\n${id}data: ${JSON.stringify(data)}\n\n`)
+    }
+    if (stopping.aborted) await write(': the gateway stops; connect again\n\n')
+  } catch (error) {
+    // Too late for a status code: the client sees the connection end without `end`, and connects again.
+    if (!gone.signal.aborted) request.log.warn({ error: errorText(error) }, 'an event stream broke')
+  } finally {
+    stopHeartbeat()
+    raw.end()
+  }
+}
