@@ -23,12 +23,16 @@ chown -R ceph:ceph /data /run/ceph
 as_ceph="setpriv --reuid=ceph --regid=ceph --init-groups --"
 store="--no-mon-config --rgw-backend-store=dbstore --dbstore-db-dir=/data --log-to-stderr=true --log-file="
 
-# The keys travel in CEPH_ARGS, as arguments are visible to every process of the machine. A user that is there
-# already gets them as a key of its own: both commands may be repeated.
-admin() {
-  CEPH_ARGS="--access-key=$access_key --secret-key=$secret_key" $as_ceph \
-    radosgw-admin $store --rgw-config-store=dbstore --dbstore-config-uri=file:/data/config.db "$@" > /dev/null 2>&1
-}
-admin user create --uid=rgrid --display-name=RGrid || admin key create --uid=rgrid || echo "serve: the S3 user could not be made" >&2
+# The user is made once and never written again: this store replaces the whole row when a user changes, and its buckets
+# go with the old one. The keys travel in CEPH_ARGS, as arguments are visible to every process of the machine.
+# radosgw-admin sometimes hangs at its end after it has failed (a sixth of the times), hence the limit.
+if [ ! -e /data/user-made ]; then
+  answer=$(CEPH_ARGS="--access-key=$access_key --secret-key=$secret_key" timeout -k 1 10 $as_ceph radosgw-admin $store \
+    --rgw-config-store=dbstore --dbstore-config-uri=file:/data/config.db user create --uid=rgrid --display-name=RGrid 2>&1) && made=0 || made=$?
+  case "$made $answer" in
+    0\ * | *"user: rgrid exists"*) touch /data/user-made ;;
+    *) echo "serve: the S3 user could not be made: $(echo "$answer" | grep -v secret_key | tail -3)" >&2 && exit 1 ;;
+  esac
+fi
 
 exec $as_ceph radosgw -f $store --rgw-data=/data/rgw --rgw-frontends="beast endpoint=0.0.0.0:9000" --id rgrid --debug-rgw=0
