@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { closeSync, openSync, readFileSync, rmSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { lastLines } from './command.ts'
@@ -21,7 +21,7 @@ export type ProcessName = (typeof PROCESSES)[number]
 const READY_DEADLINE_MS = 60_000
 const STOP_DEADLINE_MS: Readonly<Record<ProcessName, number>> = { gateway: 10_000, scheduler: 10_000, 'node-runner': 20_000 }
 
-/** Starts those of our processes that do not run, each on its own (it outlives this command), logging to a file. */
+/** Starts those of our processes that do not run, each on its own (it outlives this command), logging to a file; the log of the run before is kept as `.log.1`. */
 export function startProcesses(settings: Settings, connections: Connections): void {
   const running = new Map(findProcesses(settings.instance).map((process) => [process.name, process.pid]))
   for (const name of PROCESSES) {
@@ -32,7 +32,9 @@ export function startProcesses(settings: Settings, connections: Connections): vo
 }
 
 function startProcess(settings: Settings, name: ProcessName, env: Record<string, string>): number {
-  const output = openSync(logPath(settings, name), 'a', 0o600)
+  const log = logPath(settings, name)
+  if (existsSync(log)) renameSync(log, `${log}.1`)
+  const output = openSync(log, 'a', 0o600)
   const child = spawn(process.execPath, [`${name}/main.ts`], {
     cwd: settings.root,
     env: { ...cleanEnv(), PATH: SYSTEM_PATH, ...env, [MARK]: `${settings.instance}/${name}` },

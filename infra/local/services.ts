@@ -3,7 +3,6 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 import { addAbortSignal } from 'node:stream'
 import type Docker from 'dockerode'
-import pg from 'pg'
 import { assertRunning, runContainer, type ServiceContainer } from './container.ts'
 import type { EnsureImage } from './images.ts'
 import { step } from './progress.ts'
@@ -31,7 +30,7 @@ export async function startServices(settings: Settings, docker: Docker, images: 
       'Postgres',
       !!given.postgresAdminUrl,
       () => postgres(settings, images),
-      () => probePostgres(connections.postgresAdminUrl),
+      (limit) => probePostgres(connections.postgresAdminUrl, limit),
     ),
     start(
       'NATS',
@@ -98,30 +97,34 @@ async function s3(settings: Settings, images: EnsureImage): Promise<ServiceConta
   }
 }
 
-async function probePostgres(url: string): Promise<void> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 2000 })
-  // A connection that breaks later is reported here too; without a listener it would end this process.
-  client.on('error', () => undefined)
-  try {
-    await client.connect()
-    await client.query('SELECT 1')
-  } catch (error) {
-    // Wrong password or missing database (class 28, 3D): waiting changes nothing.
-    if (/^(28|3D)/.test((error as { code?: string }).code ?? '')) giveUp(error as Error)
-    throw error
-  } finally {
-    await client.end().catch(() => undefined)
-  }
+// The first message of PostgreSQL's protocol (3.0): the answer is R (now the password) or E (an error). Only the error
+// 57P03, "starting up", is worth waiting for; any other is for store/admin.ts to explain.
+async function probePostgres(url: string, signal: AbortSignal): Promise<void> {
+  const { hostname, port, username, pathname } = new URL(url)
+  const names = Buffer.from(`user\0${decodeURIComponent(username)}\0database\0${decodeURIComponent(pathname.slice(1))}\0\0`)
+  const message = Buffer.alloc(8 + names.length)
+  message.writeUInt32BE(message.length, 0)
+  message.writeUInt32BE(3 << 16, 4)
+  names.copy(message, 8)
+  const answer = await firstAnswer(hostname, Number(port || 5432), signal, message)
+  if (answer.includes('57P03')) throw new Error('it is starting up')
+  if (answer[0] !== 'R' && answer[0] !== 'E') throw new Error('it is not a PostgreSQL server')
 }
 
-// A published port accepts before the server inside listens, so the server's greeting is what counts.
 async function probeNats(url: string, signal: AbortSignal): Promise<void> {
   const { hostname, port } = new URL(url)
-  const socket = addAbortSignal(signal, connect({ host: hostname, port: Number(port || 4222) }))
+  const greeting = await firstAnswer(hostname, Number(port || 4222), signal)
+  if (!greeting.startsWith('INFO ')) throw new Error('it is not a NATS server')
+}
+
+// A published port accepts before the server inside listens, so what the server says is what counts.
+async function firstAnswer(host: string, port: number, signal: AbortSignal, message?: Buffer): Promise<string> {
+  const socket = addAbortSignal(signal, connect({ host, port }))
   try {
-    await new Promise<void>((resolve, reject) => {
+    if (message) socket.write(message)
+    return await new Promise<string>((resolve, reject) => {
       socket.once('error', reject).once('close', () => reject(new Error('it closed the connection')))
-      socket.once('data', (data) => (data.toString().startsWith('INFO ') ? resolve() : reject(new Error('it is not a NATS server'))))
+      socket.once('data', (data) => resolve(data.toString('latin1')))
     })
   } finally {
     socket.destroy()
