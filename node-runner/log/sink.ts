@@ -1,0 +1,114 @@
+import { type FileHandle, open } from 'node:fs/promises'
+import type { LogMessage } from '#bus/messages/log.ts'
+import type { LogChunk } from '#core/api.ts'
+import { formatBytes } from '#core/job/quantity.ts'
+import { after, nowMs } from '#core/service/time.ts'
+import { incompleteTail, toChunk } from './utf8.ts'
+
+const BATCH_MS = 25
+const BATCH_BYTES = 32 * 1024
+
+/** The log of an attempt: a file of log messages, one a line, that the publisher reads. */
+export interface LogSink {
+  /** Adds output; resolves when it is in the file, or in the next batch. */
+  write(stream: LogChunk['stream'], data: Buffer): Promise<void>
+  /** Adds a sentence of ours. */
+  say(sentence: string): Promise<void>
+  /** Writes what is left and the last message; returns its number. */
+  end(): Promise<number>
+  /** How many bytes are in the file. */
+  written(): number
+  close(): Promise<void>
+}
+
+/**
+ * Opens the log. Output is put together for 25 ms or 32 KiB; the first after a pause goes at once. More than `maxBytes`
+ * is dropped with a notice. `appended` is called after each line.
+ */
+export async function createLogSink(path: string, maxBytes: number, appended: () => void): Promise<LogSink> {
+  const file: FileHandle = await open(path, 'w', 0o600)
+  const tails: Record<string, Buffer> = {}
+  let batch: { stream: LogChunk['stream']; at: number; parts: Buffer[] }[] = []
+  let batchBytes = 0
+  let seq = 0
+  let written = 0
+  let kept = 0
+  let cut = false
+  let lastFlushMs = 0
+  let cancelTimer: (() => void) | undefined
+  let appending = Promise.resolve()
+
+  function append(message: LogMessage): Promise<void> {
+    const line = Buffer.from(`${JSON.stringify(message)}\n`)
+    appending = appending.then(async () => {
+      await file.write(line)
+      written += line.length
+      appended()
+    })
+    return appending
+  }
+
+  function flush(): Promise<void> {
+    cancelTimer?.()
+    cancelTimer = undefined
+    lastFlushMs = nowMs()
+    if (batch.length === 0) return appending
+    const chunks = batch.map(({ stream, at, parts }) => toChunk(stream, at, Buffer.concat(parts)))
+    batch = []
+    batchBytes = 0
+    seq++
+    return append({ seq, chunks })
+  }
+
+  function add(stream: LogChunk['stream'], data: Buffer): void {
+    const last = batch.at(-1)
+    // Copied, as the reader may use its buffer again.
+    if (last?.stream === stream) last.parts.push(Buffer.from(data))
+    else batch.push({ stream, at: nowMs(), parts: [Buffer.from(data)] })
+    batchBytes += data.length
+  }
+
+  async function write(stream: LogChunk['stream'], data: Buffer): Promise<void> {
+    if (cut) return
+    let whole = tails[stream] ? Buffer.concat([tails[stream], data]) : data
+    const tail = incompleteTail(whole)
+    tails[stream] = Buffer.from(whole.subarray(whole.length - tail))
+    whole = whole.subarray(0, whole.length - tail)
+    if (whole.length === 0) return
+    if (kept + whole.length > maxBytes) {
+      add(stream, whole.subarray(0, maxBytes - kept))
+      add('system', Buffer.from(`\nthe log is cut here: it is longer than ${formatBytes(maxBytes)}; the job goes on\n`))
+      cut = true
+      return flush()
+    }
+    kept += whole.length
+    for (let at = 0; at < whole.length; at += BATCH_BYTES) {
+      add(stream, whole.subarray(at, at + BATCH_BYTES))
+      if (batchBytes >= BATCH_BYTES) await flush()
+    }
+    if (batch.length === 0 || cancelTimer) return
+    if (nowMs() - lastFlushMs >= BATCH_MS) return flush()
+    cancelTimer = after(BATCH_MS, () => void flush())
+  }
+
+  return {
+    write,
+    say: (sentence) => write('system', Buffer.from(`${sentence}\n`)),
+    async end() {
+      for (const stream of ['stdout', 'stderr'] as const) {
+        const tail = tails[stream]
+        if (tail && tail.length > 0 && !cut) add(stream, tail)
+      }
+      await flush()
+      seq++
+      await append({ seq, chunks: [], end: true })
+      return seq
+    },
+    written: () => written,
+    async close() {
+      cancelTimer?.()
+      await appending.catch(() => undefined)
+      await file.close()
+    },
+  }
+}

@@ -1,0 +1,90 @@
+import { createHash } from 'node:crypto'
+import { constants } from 'node:fs'
+import { type FileHandle, open } from 'node:fs/promises'
+import http from 'node:http'
+import https from 'node:https'
+import { pipeline } from 'node:stream/promises'
+import { createGzip } from 'node:zlib'
+import type { PresignedPut, UploadedArtifact } from '#bus/messages/report.ts'
+import { errorText } from '#core/errors.ts'
+import { pause } from '#core/service/time.ts'
+import { StepError } from '../step-error.ts'
+import type { OutputFile } from './outputs.ts'
+
+const PARALLEL = 4
+const TRIES = 6
+
+/** Asks for presigned PUTs; undefined when the lease is over. */
+export type AskUploads = (files: { path: string; sizeBytes: number; sha256: string }[], log: boolean) => Promise<{ files: PresignedPut[]; log: PresignedPut | null } | undefined>
+
+/** Uploads outputs, 4 at a time; each is read once for its SHA-256 and once to be sent. Throws a transient StepError. */
+export async function uploadOutputs(files: readonly OutputFile[], ask: AskUploads, signal: AbortSignal): Promise<UploadedArtifact[]> {
+  const artifacts: UploadedArtifact[] = []
+  for (let start = 0; start < files.length; start += 200) {
+    const part = files.slice(start, start + 200)
+    const hashed = await Promise.all(part.map(async (file) => ({ file, sha256: await hashFile(file) })))
+    const puts = await ask(hashed.map(({ file, sha256 }) => ({ path: file.path, sizeBytes: file.sizeBytes, sha256 })), false)
+    if (!puts) throw new StepError('output', 'the lease is over')
+    const waiting = hashed.map((entry, i) => ({ ...entry, put: puts.files[i] as PresignedPut }))
+    const worker = async () => {
+      for (let next = waiting.shift(); next; next = waiting.shift()) {
+        const { file, sha256, put } = next
+        await withRetries(`output ${JSON.stringify(file.path)}`, signal, async () => {
+          const handle = await openPlain(file)
+          await send(put, handle.createReadStream({ autoClose: true, start: 0, end: Math.max(0, file.sizeBytes - 1) }), file.sizeBytes, signal)
+        })
+        artifacts.push({ path: file.path, sizeBytes: file.sizeBytes, sha256, executable: file.executable })
+      }
+    }
+    await Promise.all(Array.from({ length: PARALLEL }, worker))
+  }
+  return artifacts
+}
+
+/** Archives the log file: gzip, in one PUT. Its size is not known before, so it is made in memory (bounded by the log's limit). */
+export async function uploadLog(path: string, put: PresignedPut, signal: AbortSignal): Promise<void> {
+  const handle = await open(path, 'r')
+  const parts: Buffer[] = []
+  await pipeline(handle.createReadStream({ autoClose: true }), createGzip(), async (source) => {
+    for await (const part of source) parts.push(part as Buffer)
+  })
+  const body = Buffer.concat(parts)
+  await withRetries('the log', signal, () => send(put, [body], body.length, signal))
+}
+
+async function hashFile(file: OutputFile): Promise<string> {
+  const hash = createHash('sha256')
+  const handle = await openPlain(file)
+  for await (const chunk of handle.createReadStream({ autoClose: true })) hash.update(chunk as Buffer)
+  return hash.digest('hex')
+}
+
+function openPlain(file: OutputFile): Promise<FileHandle> {
+  return open(file.source, constants.O_RDONLY | constants.O_NOFOLLOW)
+}
+
+async function send(put: PresignedPut, body: AsyncIterable<Buffer> | Iterable<Buffer>, sizeBytes: number, signal: AbortSignal): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  const url = new URL(put.url)
+  const headers = { ...put.headers, 'content-length': String(sizeBytes) }
+  const request = (url.protocol === 'https:' ? https : http).request(url, { method: 'PUT', headers, signal }, (response) => {
+    response.resume()
+    const status = response.statusCode ?? 0
+    if (status >= 200 && status < 300) resolve()
+    else reject(new Error(`the object store answered ${status}`))
+  })
+  request.on('error', reject)
+  await Promise.all([promise, sizeBytes === 0 ? request.end() : pipeline(body, request)])
+}
+
+async function withRetries(what: string, signal: AbortSignal, work: () => Promise<void>): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await work()
+    } catch (error) {
+      signal.throwIfAborted()
+      if (attempt === TRIES) throw new StepError('output', `${what} cannot be uploaded: ${errorText(error)}`, { transient: true })
+      await pause(Math.min(20_000, 250 * 3 ** attempt), signal)
+    }
+  }
+}
