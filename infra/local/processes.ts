@@ -19,9 +19,12 @@ export const PROCESSES = ['gateway', 'scheduler', 'node-runner'] as const
 export type ProcessName = (typeof PROCESSES)[number]
 
 const READY_DEADLINE_MS = 60_000
-const STOP_DEADLINE_MS: Readonly<Record<ProcessName, number>> = { gateway: 10_000, scheduler: 10_000, 'node-runner': 20_000 }
+const STOP_DEADLINE_MS: Readonly<Record<ProcessName, number>> = { gateway: 10_000, scheduler: 10_000, 'node-runner': 30_000 }
 
-/** Starts those of our processes that do not run, each on its own (it outlives this command), logging to a file; the log of the run before is kept as `.log.1`. */
+/**
+ * Starts those of our processes that do not run, each on its own (it outlives this command), logging to a file; the log
+ * of the run before is kept as `.log.1`.
+ */
 export function startProcesses(settings: Settings, connections: Connections): void {
   const running = new Map(findProcesses(settings.instance).map((process) => [process.name, process.pid]))
   for (const name of PROCESSES) {
@@ -75,6 +78,8 @@ function environment(settings: Settings, connections: Connections): Record<Proce
       RGRID_ENROL_TOKEN_FILE: enrolTokenPath(settings),
       RGRID_NODE_DIR: join(settings.stateDir, 'node'),
       RGRID_NODE_NAME: process.env.RGRID_NODE_NAME || 'local',
+      // Whoever stops a local platform does not want to wait a minute for its jobs: they are handed back.
+      RGRID_DRAIN_SECONDS: process.env.RGRID_DRAIN_SECONDS || '3',
     },
   }
 }
@@ -92,14 +97,17 @@ export async function waitUntilReady(settings: Settings, connections: Connection
     if (response.ok) return true
     throw new Error(`it answers ${response.status}: ${(await response.text()).slice(0, 300)}`)
   })
+  // A node row says "ready" also while its runner is away: only one that is heard anew counts.
+  let before: Map<string, string | null> | undefined
   await probing('a node', async (limit) => {
     const key = readFileSync(apiKeyPath(settings), 'utf8').trim()
     const response = await fetch(`${connections.apiUrl}/v1/nodes`, { signal: limit, headers: { authorization: `Bearer ${key}` } })
-    const text = await response.text()
-    if (!response.ok) throw new Error(`GET /v1/nodes answers ${response.status}: ${text.slice(0, 300)}`)
-    const lists = Object.values(JSON.parse(text) as Record<string, unknown>).filter(Array.isArray)
-    if (lists.flat().some((node: { state?: string }) => node.state === 'ready')) return true
-    throw new Error('the gateway shows no node in state "ready"')
+    if (!response.ok) throw new Error(`GET /v1/nodes answers ${response.status}: ${(await response.text()).slice(0, 300)}`)
+    const { items } = (await response.json()) as { items: { id: string; state: string; lastSeenAt: string | null }[] }
+    before ??= new Map(items.map((node) => [node.id, node.lastSeenAt]))
+    const heard = items.some((node) => node.state === 'ready' && node.lastSeenAt !== null && node.lastSeenAt !== before?.get(node.id))
+    if (heard) return true
+    throw new Error(`the gateway shows ${items.length} nodes, none that is ready and was heard`)
   })
 }
 
