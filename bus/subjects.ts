@@ -5,6 +5,9 @@ export function wakeSubject(pool: string): string {
   return `rgrid.wake.${pool}`
 }
 
+/** The queue group of nodes: one of those with a free slot hears each wake-up. */
+export const WAKE_QUEUE = 'runners'
+
 /** The requests a node may make; each has its own subject below the node's own. */
 export const NODE_REQUESTS = ['claim', 'report', 'uploads', 'renew'] as const
 /** See NODE_REQUESTS. */
@@ -63,6 +66,6 @@ export function inboxPrefix(nodeId: string): string {
 export function nodePermissions(nodeId: string, pool: string): { pub: { allow: string[] }; sub: { allow: string[] } } {
   return {
     pub: { allow: [...NODE_REQUESTS.map((request) => nodeRequestSubject(nodeId, request)), heartbeatSubject(nodeId), `rgrid.logs.${nodeId}.*`] },
-    sub: { allow: [controlSubject(nodeId), `${wakeSubject(pool)} runners`, `${inboxPrefix(nodeId)}.>`] },
+    sub: { allow: [controlSubject(nodeId), `${wakeSubject(pool)} ${WAKE_QUEUE}`, `${inboxPrefix(nodeId)}.>`] },
   }
 }

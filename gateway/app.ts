@@ -31,12 +31,26 @@ export async function buildApp(deps: GatewayDeps): Promise<FastifyInstance> {
   })
   app.addHook('onResponse', async (request, reply) => {
     // The route's pattern and not the address: an address may hold what nobody should read later.
-    request.log.info({ requestId: request.id, method: request.method, route: request.routeOptions.url ?? 'none', status: reply.statusCode, ms: Math.round(reply.elapsedTime * 10) / 10 }, 'request')
+    request.log.info(
+      {
+        requestId: request.id,
+        method: request.method,
+        route: request.routeOptions.url ?? 'none',
+        status: reply.statusCode,
+        ms: Math.round(reply.elapsedTime * 10) / 10,
+      },
+      'request',
+    )
   })
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
-      info: { title: 'RGrid', version: '1', description: 'Runs short containerised jobs. Errors are problem documents (RFC 9457).', license: { name: 'Apache-2.0', identifier: 'Apache-2.0' } },
+      info: {
+        title: 'RGrid',
+        version: '1',
+        description: 'Runs short containerised jobs. Errors are problem documents (RFC 9457).',
+        license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+      },
       components: { securitySchemes: { key: { type: 'http', scheme: 'bearer', description: 'An API key, `rgrid_live_…`; also as X-RGrid-Key' } } },
       security: [{ key: [] }],
     },

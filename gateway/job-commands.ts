@@ -26,7 +26,9 @@ export function afterCancel(deps: GatewayDeps, cancelled: Cancelled): CancelResu
 /** Throws when the document names a project that is not the key's. */
 export function checkProject(principal: Principal, named: string | null): void {
   if (named !== null && named !== principal.projectSlug)
-    throw validationError([{ path: 'metadata.project', message: `is "${named}", but this is submitted to "${principal.projectSlug}"; leave it out or make them the same` }])
+    throw validationError([
+      { path: 'metadata.project', message: `is "${named}", but this is submitted to "${principal.projectSlug}"; leave it out or make them the same` },
+    ])
 }
 
 /** Throws when an input names a file that is not a ready file of the project. `at` is the path of job `index`. */
@@ -37,7 +39,8 @@ export async function checkFiles(deps: GatewayDeps, principal: Principal, jobs: 
   const issues: Issue[] = []
   for (const [index, job] of jobs.entries()) {
     for (const [i, input] of job.resolved.inputs.entries()) {
-      if (input.file !== undefined && !ready.has(input.file)) issues.push({ path: `${at(index)}.inputs.${i}.file`, message: `${input.file} is no uploaded file of this project` })
+      if (input.file !== undefined && !ready.has(input.file))
+        issues.push({ path: `${at(index)}.inputs.${i}.file`, message: `${input.file} is no uploaded file of this project` })
     }
   }
   if (issues.length > 0) throw validationError(issues.slice(0, 50))
@@ -51,6 +54,9 @@ export function encodeCursor(position: number): string {
 /** The position of a cursor. Throws a validation error when it is none of ours. */
 export function decodeCursor(cursor: string): number {
   const match = /^v1:(\d{1,15})$/.exec(Buffer.from(cursor, 'base64url').toString('utf8'))
-  if (!match) throw new RGridError('validation', 'cursor: take it from nextCursor of the page before', { issues: [{ path: 'cursor', message: 'take it from nextCursor of the page before' }] })
+  if (!match)
+    throw new RGridError('validation', 'cursor: take it from nextCursor of the page before', {
+      issues: [{ path: 'cursor', message: 'take it from nextCursor of the page before' }],
+    })
   return Number(match[1])
 }

@@ -120,7 +120,7 @@ async function* followAttempt(
     await tail.close()
     mailbox.poke()
     // The pump may wait for room that nobody will make any more.
-    while (await mailbox.take(0, AbortSignal.abort())) continue
+    while (await mailbox.take(0, AbortSignal.abort()));
     await pump
   }
 }

@@ -1,6 +1,6 @@
+import { Buffer } from 'node:buffer'
 import { createInterface } from 'node:readline'
 import { createGunzip } from 'node:zlib'
-import { Buffer } from 'node:buffer'
 import { decode } from '#bus/codec.ts'
 import { readLogNow } from '#bus/log-tail.ts'
 import { LogMessage } from '#bus/messages/log.ts'

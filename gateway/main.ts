@@ -61,7 +61,8 @@ async function main(): Promise<void> {
 function readRuntimes(path: string | undefined): RuntimeTable {
   if (path === undefined) return RUNTIMES
   const overrides: unknown = JSON.parse(readFileSync(path, 'utf8'))
-  if (!Value.Check(RuntimeOverrides, overrides)) throw new ConfigError([`RGRID_RUNTIMES_FILE: ${path} must hold a JSON object of runtime name → image reference`])
+  if (!Value.Check(RuntimeOverrides, overrides))
+    throw new ConfigError([`RGRID_RUNTIMES_FILE: ${path} must hold a JSON object of runtime name → image reference`])
   return withOverrides(RUNTIMES, overrides)
 }
 

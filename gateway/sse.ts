@@ -11,7 +11,12 @@ const HEARTBEAT_MS = 10_000
  * reader, so that it costs a bounded amount of memory; ends when the events do, when the reader goes, or when the
  * gateway stops.
  */
-export async function sendEvents(request: FastifyRequest, reply: FastifyReply, stopping: AbortSignal, events: (signal: AbortSignal) => AsyncIterable<FollowEvent>): Promise<void> {
+export async function sendEvents(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  stopping: AbortSignal,
+  events: (signal: AbortSignal) => AsyncIterable<FollowEvent>,
+): Promise<void> {
   const gone = new AbortController()
   const signal = AbortSignal.any([stopping, gone.signal])
   const raw = reply.raw

@@ -16,7 +16,11 @@ const DEADLINE_MS = 30_000
 /** Runs a command of the system without a shell, at most 30 s; resolves with its standard output. Throws a CommandError. */
 export function runCommand(command: string, args: readonly string[], stdin = ''): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>()
-  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'], timeout: DEADLINE_MS, env: { PATH: `${process.env.PATH}:/usr/sbin:/sbin`, LC_ALL: 'C' } })
+  const child = spawn(command, args, {
+    stdio: ['pipe', 'pipe', 'pipe'],
+    timeout: DEADLINE_MS,
+    env: { PATH: `${process.env.PATH}:/usr/sbin:/sbin`, LC_ALL: 'C' },
+  })
   let output = ''
   let errors = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => {

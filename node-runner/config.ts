@@ -11,13 +11,23 @@ export const RunnerEnv = Type.Object({
   RGRID_API_URL: Type.String({ description: 'address of the gateway' }),
   RGRID_ENROL_TOKEN: Type.Optional(Type.String({ description: 'one-time token; needed only while RGRID_NODE_DIR holds no identity' })),
   RGRID_NODE_DIR: Type.String({ default: '/var/lib/rgrid', description: 'identity, work folders and unsent reports; on a disk with room for the jobs’ files' }),
-  RGRID_NODE_NAME: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9]([A-Za-z0-9.-]{0,61}[A-Za-z0-9])?$', description: 'a name for people; the host’s when absent' })),
+  RGRID_NODE_NAME: Type.Optional(
+    Type.String({ pattern: '^[A-Za-z0-9]([A-Za-z0-9.-]{0,61}[A-Za-z0-9])?$', description: 'a name for people; the host’s when absent' }),
+  ),
   RGRID_NODE_POOL: Type.String({ default: 'default', pattern: '^[a-z0-9-]{1,32}$', description: 'the pool whose wake-ups it hears' }),
   RGRID_NODE_SLOTS: Type.Optional(Type.Integer({ minimum: 1, maximum: 1024, description: 'jobs of one CPU at once; the number of CPUs when absent' })),
   RGRID_NODE_MEMORY: Type.Optional(Type.String({ description: 'memory for jobs, such as 3Gi; 80 % of the machine’s when absent' })),
-  RGRID_EGRESS_ALLOW: Type.String({ default: '', description: 'addresses that jobs with network, and input URLs, may reach although they are private: ip, ip/prefix or either with :port, separated by commas' }),
+  RGRID_EGRESS_ALLOW: Type.String({
+    default: '',
+    description:
+      'addresses that jobs with network, and input URLs, may reach although they are private: ip, ip/prefix or either with :port, separated by commas',
+  }),
   RGRID_PIP_INDEX_URL: Type.Optional(Type.String({ description: 'package index for requirements, instead of pip’s own' })),
-  RGRID_MAX_LOG_BYTES: Type.Integer({ default: 64 * 2 ** 20, minimum: 1024, description: 'output of one attempt that is kept; more is dropped with a notice, the job goes on' }),
+  RGRID_MAX_LOG_BYTES: Type.Integer({
+    default: 64 * 2 ** 20,
+    minimum: 1024,
+    description: 'output of one attempt that is kept; more is dropped with a notice, the job goes on',
+  }),
   RGRID_CLAIM_POLL_SECONDS: seconds(30, 'the slow fallback that asks for work without a wake-up'),
   RGRID_HEARTBEAT_SECONDS: seconds(2, 'how often the node says that it is alive'),
   RGRID_RENEW_SECONDS: seconds(5, 'how often it asks about its leases'),
@@ -40,6 +50,12 @@ export function nodeFacts(env: RunnerEnv): Capacity & { name: string } {
   const memoryBytes = env.RGRID_NODE_MEMORY === undefined ? Math.floor(totalmem() * 0.8) : parseBytes(env.RGRID_NODE_MEMORY)
   if (memoryBytes === undefined) throw new ConfigError([`RGRID_NODE_MEMORY is not an amount such as 3Gi`])
   parseAllowList(env.RGRID_EGRESS_ALLOW)
-  const name = env.RGRID_NODE_NAME ?? (hostname().replaceAll(/[^A-Za-z0-9.-]/g, '-').replaceAll(/^[^A-Za-z0-9]+|[^A-Za-z0-9]+$/g, '').slice(0, 63) || 'node')
+  const name =
+    env.RGRID_NODE_NAME ??
+    (hostname()
+      .replaceAll(/[^A-Za-z0-9.-]/g, '-')
+      .replaceAll(/^[^A-Za-z0-9]+|[^A-Za-z0-9]+$/g, '')
+      .slice(0, 63) ||
+      'node')
   return { name, slots: env.RGRID_NODE_SLOTS ?? availableParallelism(), memoryBytes }
 }

@@ -20,7 +20,11 @@ export function createRelay(db: Db, bus: Bus, log: Log, isLeader: () => boolean)
         const events = await readOutbox(db, BATCH)
         if (events.length === 0) return
         // Sent one behind the other on one connection, so the stream has them in this order; JetStream drops repeats by id.
-        await Promise.all(events.map((event) => bus.jetstream.publish(subjectOf(event), encode(Event, toCloudEvent(event)), { msgID: `${event.jobId ?? event.batchId}:${event.id}` })))
+        await Promise.all(
+          events.map((event) =>
+            bus.jetstream.publish(subjectOf(event), encode(Event, toCloudEvent(event)), { msgID: `${event.jobId ?? event.batchId}:${event.id}` }),
+          ),
+        )
         await clearOutbox(
           db,
           events.map((event) => event.id),

@@ -13,7 +13,7 @@ const UNHEARD_MS = 15_000
  * takes back those it never heard of (the answer to its claim was lost).
  */
 export async function answerRenewal(db: DatabasePool, log: Log, nodeId: string, request: RenewRequest, queued: (jobs: number) => void): Promise<RenewReply> {
-  const state = await reviveNode(db, nodeId)
+  await reviveNode(db, nodeId)
   const live = new Map((await liveLeases(db, nodeId)).map((lease) => [lease.attemptId, lease]))
   const stale: string[] = []
   const cancel: string[] = []
@@ -30,5 +30,5 @@ export async function answerRenewal(db: DatabasePool, log: Log, nodeId: string, 
     )
     if (outcome.status === 'ok' && outcome.queued > 0) queued(outcome.queued)
   }
-  return { stale, cancel, drain: state === 'draining' }
+  return { stale, cancel }
 }

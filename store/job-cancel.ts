@@ -7,7 +7,15 @@ import { row } from './row.ts'
 
 const maybe = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) => Type.Union([schema, Type.Null()])
 const CancelledRow = row(
-  Type.Object({ id: Type.String(), account_id: Type.String(), project_id: Type.String(), batch_id: maybe(Type.String()), state: Type.String(), node_id: maybe(Type.String()), attempt_id: maybe(Type.String()) }),
+  Type.Object({
+    id: Type.String(),
+    account_id: Type.String(),
+    project_id: Type.String(),
+    batch_id: maybe(Type.String()),
+    state: Type.String(),
+    node_id: maybe(Type.String()),
+    attempt_id: maybe(Type.String()),
+  }),
 )
 
 /** What a cancel did. `running` are to be told to stop; `queued` jobs of the batch came free by it. */
@@ -38,7 +46,16 @@ export async function cancelBatch(tx: Tx, projectId: string, batchId: string): P
   await lockBatch(tx, batchId)
   const cancelled = await cancelWhere(tx, sql.fragment`batch_id = ${batchId}`)
   if (cancelled.ended + cancelled.running.length > 0) {
-    await recordEvents(tx, [{ accountId: batch.account_id, projectId, batchId, jobId: null, type: 'batch.cancelled', data: { ended: cancelled.ended, running: cancelled.running.length } }])
+    await recordEvents(tx, [
+      {
+        accountId: batch.account_id,
+        projectId,
+        batchId,
+        jobId: null,
+        type: 'batch.cancelled',
+        data: { ended: cancelled.ended, running: cancelled.running.length },
+      },
+    ])
   }
   await settleBatch(tx, batchId)
   return cancelled
@@ -62,7 +79,9 @@ async function cancelWhere(tx: Tx, condition: ReturnType<typeof sql.fragment>): 
     tx,
     rows.map((job) => {
       const owner = { accountId: job.account_id, projectId: job.project_id, batchId: job.batch_id, jobId: job.id }
-      return job.state === 'running' ? { ...owner, type: 'job.cancel_requested', data: { state: 'running' } } : { ...owner, type: 'job.cancelled', data: { state: 'cancelled', cause: 'cancelled' } }
+      return job.state === 'running'
+        ? { ...owner, type: 'job.cancel_requested', data: { state: 'running' } }
+        : { ...owner, type: 'job.cancelled', data: { state: 'cancelled', cause: 'cancelled' } }
     }),
   )
   const running = rows.flatMap((job) => (job.state === 'running' && job.node_id && job.attempt_id ? [{ nodeId: job.node_id, attemptId: job.attempt_id }] : []))

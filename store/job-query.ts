@@ -120,7 +120,14 @@ export async function readAttempts(db: Db, jobId: string): Promise<AttemptView[]
   }))
 }
 
-const LogRow = Type.Object({ id: Type.String(), number: Type.Number(), node_id: Type.String(), finished: Type.Boolean(), log_seq: maybe(Type.Number()), log_archived: Type.Boolean() })
+const LogRow = Type.Object({
+  id: Type.String(),
+  number: Type.Number(),
+  node_id: Type.String(),
+  finished: Type.Boolean(),
+  log_seq: maybe(Type.Number()),
+  log_archived: Type.Boolean(),
+})
 
 /** Where the log of an attempt is. */
 export interface LogPlace {
@@ -138,7 +145,14 @@ export async function readLogPlaces(db: Db, jobId: string, fromNumber: number): 
   const rows = await db.any(sql.type(row(LogRow))`
     select id, number, node_id, finished_at is not null as finished, log_seq, log_archived from attempts
     where job_id = ${jobId} and number >= ${fromNumber} order by number`)
-  return rows.map((place) => ({ attemptId: place.id, number: place.number, nodeId: place.node_id, finished: place.finished, logSeq: place.log_seq, archived: place.log_archived }))
+  return rows.map((place) => ({
+    attemptId: place.id,
+    number: place.number,
+    nodeId: place.node_id,
+    finished: place.finished,
+    logSeq: place.log_seq,
+    archived: place.log_archived,
+  }))
 }
 
 const BatchRow = Type.Object({

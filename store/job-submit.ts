@@ -68,7 +68,10 @@ async function insertJobs(tx: Tx, owner: Owner, batchId: string | null, jobs: re
     from jsonb_to_recordset(${JSON.stringify(jobs)}::jsonb)
       as j(id text, index int, name text, labels jsonb, spec jsonb, slots smallint, memory bigint, priority smallint, state text, hold text, until timestamptz, reason text)
     order by j.index nulls first`)
-  await recordEvents(tx, jobs.map((job) => ({ ...owner, batchId, jobId: job.id, type: 'job.submitted', data: { state: job.state, reason: job.reason } })))
+  await recordEvents(
+    tx,
+    jobs.map((job) => ({ ...owner, batchId, jobId: job.id, type: 'job.submitted', data: { state: job.state, reason: job.reason } })),
+  )
 }
 
 /** Of these file ids, those that are ready files of the project. */

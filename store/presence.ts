@@ -12,10 +12,10 @@ export interface KnownNode {
   silentMs: number
 }
 
-/** Notes for many nodes at once that they were heard, and which of them drain. */
+/** Notes for many nodes at once that they were heard, and whether they drain: a node says so itself. */
 export async function recordSeen(db: Db, nodes: readonly { nodeId: string; draining: boolean }[]): Promise<void> {
   await db.query(sql.unsafe`
-    update nodes n set last_seen_at = now(), state = case when s.draining then 'draining' else n.state end
+    update nodes n set last_seen_at = now(), state = case when s.draining then 'draining' else 'ready' end
     from jsonb_to_recordset(${JSON.stringify(nodes)}::jsonb) as s("nodeId" text, draining boolean)
     where n.id = s."nodeId" and n.state in ('ready', 'draining')`)
 }
@@ -34,12 +34,9 @@ export async function markLost(tx: Tx, nodeId: string): Promise<boolean> {
   return result.rowCount > 0
 }
 
-/** A node that speaks again after it was declared lost takes work again; its old leases are over. Returns its state. */
-export async function reviveNode(db: Db, nodeId: string): Promise<string | undefined> {
-  const state = await db.maybeOneFirst(sql.type(row(Type.Object({ state: Type.String() })))`
-    update nodes set last_seen_at = now(), state = case when state = 'lost' then 'ready' else state end
-    where id = ${nodeId} returning state`)
-  return state ?? undefined
+/** A node that speaks again after it was declared lost takes work again; its old leases are over. */
+export async function reviveNode(db: Db, nodeId: string): Promise<void> {
+  await db.query(sql.unsafe`update nodes set last_seen_at = now(), state = 'ready' where id = ${nodeId} and state = 'lost'`)
 }
 
 const FileRow = Type.Object({ id: Type.String(), key: Type.String(), sha256: Type.String(), size_bytes: Type.Number() })

@@ -26,7 +26,7 @@ export const RenewRequest = Type.Object(
 /** See the schema of the same name. */
 export type RenewRequest = Static<typeof RenewRequest>
 
-/** The leases that are over (stop, forget), those to be cancelled (stop, report), and whether the node is to drain. */
-export const RenewReply = Type.Object({ stale: Type.Array(Type.String()), cancel: Type.Array(Type.String()), drain: Type.Boolean() }, { $id: 'RenewReply' })
+/** The leases that are over (stop, forget) and those to be cancelled (stop, report). */
+export const RenewReply = Type.Object({ stale: Type.Array(Type.String()), cancel: Type.Array(Type.String()) }, { $id: 'RenewReply' })
 /** See the schema of the same name. */
 export type RenewReply = Static<typeof RenewReply>

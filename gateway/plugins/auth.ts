@@ -30,7 +30,8 @@ export function principalOf(request: FastifyRequest): Principal {
 /** The same, where the address names the project: a project that is not the key's is not found. */
 export function principalOfProject(request: FastifyRequest, slug: string): Principal {
   const principal = principalOf(request)
-  if (principal.projectSlug !== slug) throw new RGridError('not_found', `there is no project "${slug}" that this key may use; its project is "${principal.projectSlug}"`)
+  if (principal.projectSlug !== slug)
+    throw new RGridError('not_found', `there is no project "${slug}" that this key may use; its project is "${principal.projectSlug}"`)
   return principal
 }
 

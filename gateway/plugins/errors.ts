@@ -13,12 +13,18 @@ export function registerErrors(app: FastifyInstance): void {
     return sendProblem(request, reply, known)
   })
   app.setNotFoundHandler((request, reply) => {
-    const allowed = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'].filter((method) => method !== request.method && app.findRoute({ method, url: request.url.split('?')[0] ?? '' }))
+    const allowed = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'].filter(
+      (method) => method !== request.method && app.findRoute({ method, url: request.url.split('?')[0] ?? '' }),
+    )
     if (allowed.length > 0) {
       reply.header('allow', allowed.join(', '))
       return sendProblem(request, reply, new RGridError('method_not_allowed', `${request.method} is not possible here; ${allowed.join(', ')} is`))
     }
-    return sendProblem(request, reply, new RGridError('not_found', `there is nothing at ${request.method} ${request.url.split('?')[0]}; /openapi.json lists what there is`))
+    return sendProblem(
+      request,
+      reply,
+      new RGridError('not_found', `there is nothing at ${request.method} ${request.url.split('?')[0]}; /openapi.json lists what there is`),
+    )
   })
 }
 
@@ -60,15 +66,22 @@ function toRGridError(error: FastifyError): RGridError {
   }
   const code = FRAMEWORK_CODES[error.code ?? '']
   if (code) return new RGridError(code, error.message)
-  if (error instanceof SyntaxError || (error.statusCode === 400 && !error.code)) return new RGridError('bad_request', `the body cannot be read as JSON: ${error.message}`)
+  if (error instanceof SyntaxError || (error.statusCode === 400 && !error.code))
+    return new RGridError('bad_request', `the body cannot be read as JSON: ${error.message}`)
   if (isAway(error)) return new RGridError('unavailable', 'a server behind the gateway does not answer at the moment; try again', { cause: error })
   return new RGridError('internal', error.message, { cause: error })
 }
 
-const AWAY = /ECONNREFUSED|ECONNRESET|ETIMEDOUT|EPIPE|ENOTFOUND|Connection terminated|terminating connection|the database system is|connection timeout|CONNECTION_CLOSED|not accepting connections/i
+const AWAY =
+  /ECONNREFUSED|ECONNRESET|ETIMEDOUT|EPIPE|ENOTFOUND|Connection terminated|terminating connection|the database system is|connection timeout|CONNECTION_CLOSED|not accepting connections/i
 
 function isAway(error: unknown, depth = 0): boolean {
   if (!(error instanceof Error) || depth > 5) return false
-  if (error.name === 'ConnectionError' || error.name.startsWith('BackendTerminated') || AWAY.test(`${error.message} ${(error as { code?: string }).code ?? ''}`)) return true
+  if (
+    error.name === 'ConnectionError' ||
+    error.name.startsWith('BackendTerminated') ||
+    AWAY.test(`${error.message} ${(error as { code?: string }).code ?? ''}`)
+  )
+    return true
   return isAway(error.cause, depth + 1)
 }

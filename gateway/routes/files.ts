@@ -18,7 +18,14 @@ export const fileRoutes: FastifyPluginAsyncTypebox<{ deps: GatewayDeps }> = asyn
 
   app.post(
     '/projects/:slug/files',
-    { schema: { summary: 'Announce a file by its SHA-256: it is there already, or how to upload it', params: Type.Object({ slug: Type.String() }), body: FileRequest, response: { 200: FileView, 201: FileView } } },
+    {
+      schema: {
+        summary: 'Announce a file by its SHA-256: it is there already, or how to upload it',
+        params: Type.Object({ slug: Type.String() }),
+        body: FileRequest,
+        response: { 200: FileView, 201: FileView },
+      },
+    },
     async (request, reply) => {
       const principal = principalOfProject(request, request.params.slug)
       const { sha256, sizeBytes } = request.body
@@ -43,12 +50,16 @@ export const fileRoutes: FastifyPluginAsyncTypebox<{ deps: GatewayDeps }> = asyn
     return { items: await listArtifacts(deps.db, request.params.id) }
   })
 
-  app.get('/artifacts/:id/download', { schema: { summary: 'Redirects to where an output can be fetched', params: Id, response: { 302: Download } } }, async (request, reply) => {
-    const artifact = await findArtifact(deps.db, principalOf(request).projectId, request.params.id)
-    if (!artifact) throw new RGridError('not_found', `there is no artifact ${request.params.id} in this project`)
-    const url = await deps.objects.presignGet(artifact.key, deps.urlSeconds, artifact.path.split('/').at(-1))
-    return reply.code(302).header('location', url).header('cache-control', 'no-store').send({ url, expiresAt: expiresAt() })
-  })
+  app.get(
+    '/artifacts/:id/download',
+    { schema: { summary: 'Redirects to where an output can be fetched', params: Id, response: { 302: Download } } },
+    async (request, reply) => {
+      const artifact = await findArtifact(deps.db, principalOf(request).projectId, request.params.id)
+      if (!artifact) throw new RGridError('not_found', `there is no artifact ${request.params.id} in this project`)
+      const url = await deps.objects.presignGet(artifact.key, deps.urlSeconds, artifact.path.split('/').at(-1))
+      return reply.code(302).header('location', url).header('cache-control', 'no-store').send({ url, expiresAt: expiresAt() })
+    },
+  )
 }
 
 function wrongSize(message: string): RGridError {

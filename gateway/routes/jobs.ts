@@ -2,8 +2,8 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
 import { CancelResult, JobDetail, JobPage, JobView } from '#core/api.ts'
 import { RGridError } from '#core/errors.ts'
-import { JOB_STATES } from '#core/job/state.ts'
 import { JobSpec } from '#core/job/spec.ts'
+import { JOB_STATES } from '#core/job/state.ts'
 import { validateJob } from '#core/job/validate.ts'
 import { cancelJob } from '#store/job-cancel.ts'
 import { listJobs, readJob, readJobView } from '#store/job-query.ts'
@@ -16,7 +16,9 @@ const Slug = Type.Object({ slug: Type.String() })
 const Id = Type.Object({ id: Type.String() })
 const ListQuery = Type.Object(
   {
-    state: Type.Optional(Type.String({ pattern: `^(${JOB_STATES.join('|')})(,(${JOB_STATES.join('|')}))*$`, description: 'one or more states, separated by commas' })),
+    state: Type.Optional(
+      Type.String({ pattern: `^(${JOB_STATES.join('|')})(,(${JOB_STATES.join('|')}))*$`, description: 'one or more states, separated by commas' }),
+    ),
     batch: Type.Optional(Type.String()),
     name: Type.Optional(Type.String()),
     label: Type.Optional(Type.Union([Type.String(), Type.Array(Type.String())], { description: 'key=value; may be repeated' })),
@@ -28,31 +30,39 @@ const ListQuery = Type.Object(
 
 /** Submit, list, get and cancel jobs. */
 export const jobRoutes: FastifyPluginAsyncTypebox<{ deps: GatewayDeps }> = async (app, { deps }) => {
-  app.post('/projects/:slug/jobs', { schema: { summary: 'Submit a job', params: Slug, body: Type.Unsafe<unknown>(JobSpec), response: { 201: JobView } }, validatorCompiler: () => () => true }, async (request, reply) => {
-    const principal = principalOfProject(request, request.params.slug)
-    const job = validateJob(request.body, deps.runtimes)
-    checkProject(principal, job.project)
-    await checkFiles(deps, principal, [job], () => 'spec.files')
-    const { id, queued } = await deps.db.transaction((tx) => insertJob(tx, principal, job))
-    if (queued) wakeNodes(deps, 1)
-    const view = await readJobView(deps.db, principal.projectId, id)
-    if (!view) throw new RGridError('internal', `job ${id} was stored and is not there`)
-    return reply.code(201).header('location', `/v1/jobs/${id}`).send(view)
-  })
+  app.post(
+    '/projects/:slug/jobs',
+    { schema: { summary: 'Submit a job', params: Slug, body: Type.Unsafe<unknown>(JobSpec), response: { 201: JobView } }, validatorCompiler: () => () => true },
+    async (request, reply) => {
+      const principal = principalOfProject(request, request.params.slug)
+      const job = validateJob(request.body, deps.runtimes)
+      checkProject(principal, job.project)
+      await checkFiles(deps, principal, [job], () => 'spec.files')
+      const { id, queued } = await deps.db.transaction((tx) => insertJob(tx, principal, job))
+      if (queued) wakeNodes(deps, 1)
+      const view = await readJobView(deps.db, principal.projectId, id)
+      if (!view) throw new RGridError('internal', `job ${id} was stored and is not there`)
+      return reply.code(201).header('location', `/v1/jobs/${id}`).send(view)
+    },
+  )
 
-  app.get('/projects/:slug/jobs', { schema: { summary: 'List jobs, newest first; those of a batch in its order', params: Slug, querystring: ListQuery, response: { 200: JobPage } } }, async (request) => {
-    const principal = principalOfProject(request, request.params.slug)
-    const { state, batch, name, label, limit, cursor } = request.query
-    const { items, next } = await listJobs(deps.db, principal.projectId, {
-      states: state?.split(','),
-      batchId: batch,
-      name,
-      labels: parseLabels(label),
-      after: cursor === undefined ? undefined : decodeCursor(cursor),
-      limit: limit ?? 50,
-    })
-    return { items, nextCursor: next === null ? null : encodeCursor(next) }
-  })
+  app.get(
+    '/projects/:slug/jobs',
+    { schema: { summary: 'List jobs, newest first; those of a batch in its order', params: Slug, querystring: ListQuery, response: { 200: JobPage } } },
+    async (request) => {
+      const principal = principalOfProject(request, request.params.slug)
+      const { state, batch, name, label, limit, cursor } = request.query
+      const { items, next } = await listJobs(deps.db, principal.projectId, {
+        states: state?.split(','),
+        batchId: batch,
+        name,
+        labels: parseLabels(label),
+        after: cursor === undefined ? undefined : decodeCursor(cursor),
+        limit: limit ?? 50,
+      })
+      return { items, nextCursor: next === null ? null : encodeCursor(next) }
+    },
+  )
 
   app.get('/jobs/:id', { schema: { summary: 'A job with its attempts', params: Id, response: { 200: JobDetail } } }, async (request) => {
     const job = await readJob(deps.db, principalOf(request).projectId, request.params.id)

@@ -35,7 +35,8 @@ export const logRoutes: FastifyPluginAsyncTypebox<{ deps: GatewayDeps }> = async
     }
     const number = request.query.attempt ?? Math.max(1, job.attemptCount)
     const [place] = await readLogPlaces(deps.db, id, number)
-    if (request.query.attempt !== undefined && place?.number !== number) throw new RGridError('not_found', `job ${id} has no attempt ${number}; it has had ${job.attemptCount}`)
+    if (request.query.attempt !== undefined && place?.number !== number)
+      throw new RGridError('not_found', `job ${id} has no attempt ${number}; it has had ${job.attemptCount}`)
     const owner = { ...principal, jobId: id }
     const asJson = request.query.format === 'ndjson' || (request.query.format === undefined && (request.headers.accept ?? '').includes('application/x-ndjson'))
     reply.type(asJson ? 'application/x-ndjson' : 'text/plain; charset=utf-8').header('x-content-type-options', 'nosniff')

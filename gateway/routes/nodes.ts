@@ -14,26 +14,45 @@ const CLOCK_SKEW_MS = 60_000
 export const nodeDoorRoutes: FastifyPluginAsyncTypebox<{ deps: GatewayDeps }> = async (app, { deps }) => {
   const credential = async (node: { id: string; pool: string; publicKey: string }): Promise<NodeCredential> => {
     const expiresAtMs = nowMs() + deps.nodeJwtSeconds * 1000
-    return { nodeId: node.id, jwt: await mintNodeJwt(deps.minter, node, expiresAtMs), expiresAt: new Date(expiresAtMs).toISOString(), natsUrl: deps.natsNodeUrl }
+    return {
+      nodeId: node.id,
+      jwt: await mintNodeJwt(deps.minter, node, expiresAtMs),
+      expiresAt: new Date(expiresAtMs).toISOString(),
+      natsUrl: deps.natsNodeUrl,
+    }
   }
 
-  app.post('/nodes/enrol', { schema: { summary: 'Become a node, with a one-time token', body: EnrolRequest, response: { 201: NodeCredential } } }, async (request, reply) => {
-    const enrolled = await enrolNode(deps.db, request.body)
-    if (!enrolled) throw new RGridError('unauthenticated', 'this enrolment token is not known, was used already or has expired; make a new one')
-    request.log.info({ nodeId: enrolled.nodeId, to: 'ready' }, 'node enrolled')
-    return reply.code(201).send(await credential({ id: enrolled.nodeId, pool: request.body.pool, publicKey: request.body.publicKey }))
-  })
+  app.post(
+    '/nodes/enrol',
+    { schema: { summary: 'Become a node, with a one-time token', body: EnrolRequest, response: { 201: NodeCredential } } },
+    async (request, reply) => {
+      const enrolled = await enrolNode(deps.db, request.body)
+      if (!enrolled) throw new RGridError('unauthenticated', 'this enrolment token is not known, was used already or has expired; make a new one')
+      request.log.info({ nodeId: enrolled.nodeId, to: 'ready' }, 'node enrolled')
+      return reply.code(201).send(await credential({ id: enrolled.nodeId, pool: request.body.pool, publicKey: request.body.publicKey }))
+    },
+  )
 
   app.post(
     '/nodes/:id/credentials',
-    { schema: { summary: 'A fresh credential for a node', params: Type.Object({ id: Type.String() }), body: CredentialRequest, response: { 200: NodeCredential } } },
+    {
+      schema: {
+        summary: 'A fresh credential for a node',
+        params: Type.Object({ id: Type.String() }),
+        body: CredentialRequest,
+        response: { 200: NodeCredential },
+      },
+    },
     async (request) => {
       const { id } = request.params
       const { issuedAt, signature } = request.body
       const node = await nodeKey(deps.db, id)
       const fresh = Math.abs(nowMs() - issuedAt) <= CLOCK_SKEW_MS
       if (!node || !fresh || !verifyCredentialProof(node.publicKey, id, issuedAt, signature))
-        throw new RGridError('unauthenticated', fresh ? 'this node is not known, or the signature is not its own' : 'issuedAt is more than a minute off; set the clock')
+        throw new RGridError(
+          'unauthenticated',
+          fresh ? 'this node is not known, or the signature is not its own' : 'issuedAt is more than a minute off; set the clock',
+        )
       return credential({ id, ...node })
     },
   )

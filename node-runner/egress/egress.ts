@@ -81,7 +81,9 @@ async function ensureBridge(docker: Docker, name: string): Promise<void> {
 }
 
 function hostAddresses(): string[] {
-  return Object.values(networkInterfaces()).flatMap((addresses) => (addresses ?? []).filter((address) => address.family === 'IPv4').map((address) => address.address))
+  return Object.values(networkInterfaces()).flatMap((addresses) =>
+    (addresses ?? []).filter((address) => address.family === 'IPv4').map((address) => address.address),
+  )
 }
 
 function nameServers(): string[] {

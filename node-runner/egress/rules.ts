@@ -4,7 +4,18 @@ import type { Allowed } from './allow-list.ts'
  * Ranges no job may reach: this network, private (RFC 1918), carrier-grade NAT, loopback, link-local with the metadata
  * address, benchmarks, multicast and reserved (https://www.iana.org/assignments/iana-ipv4-special-registry).
  */
-export const REFUSED_RANGES = ['0.0.0.0/8', '10.0.0.0/8', '100.64.0.0/10', '127.0.0.0/8', '169.254.0.0/16', '172.16.0.0/12', '192.168.0.0/16', '198.18.0.0/15', '224.0.0.0/4', '240.0.0.0/4']
+export const REFUSED_RANGES = [
+  '0.0.0.0/8',
+  '10.0.0.0/8',
+  '100.64.0.0/10',
+  '127.0.0.0/8',
+  '169.254.0.0/16',
+  '172.16.0.0/12',
+  '192.168.0.0/16',
+  '198.18.0.0/15',
+  '224.0.0.0/4',
+  '240.0.0.0/4',
+]
 
 /** The chains of one node's bridge. */
 export interface Chains {
@@ -20,7 +31,11 @@ export interface Chains {
 export function egressRules(chains: Chains, allowed: readonly Allowed[], nameServers: readonly string[], hostAddresses: readonly string[]): string {
   const established = (chain: string) => `-A ${chain} -m conntrack --ctstate ESTABLISHED,RELATED -j RETURN`
   const exceptions = (chain: string) => [
-    ...allowed.flatMap(({ cidr, port }) => (port === undefined ? [`-A ${chain} -d ${cidr} -j RETURN`] : ['tcp', 'udp'].map((protocol) => `-A ${chain} -d ${cidr} -p ${protocol} --dport ${port} -j RETURN`))),
+    ...allowed.flatMap(({ cidr, port }) =>
+      port === undefined
+        ? [`-A ${chain} -d ${cidr} -j RETURN`]
+        : ['tcp', 'udp'].map((protocol) => `-A ${chain} -d ${cidr} -p ${protocol} --dport ${port} -j RETURN`),
+    ),
     ...nameServers.flatMap((server) => ['tcp', 'udp'].map((protocol) => `-A ${chain} -d ${server}/32 -p ${protocol} --dport 53 -j RETURN`)),
   ]
   return [

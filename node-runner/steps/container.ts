@@ -56,7 +56,8 @@ export async function runContainer(docker: Docker, run: ContainerRun): Promise<C
     await drained
     const state = (await container.inspect()).State
     if (cause === 'stale') throw new StopRequest('stale')
-    if (cause === 'exit' && exitCode === 137 && state.OOMKilled) return { cause: 'oom', exitCode, message: 'killed: it took more memory than it may; ask for more with resources.memory' }
+    if (cause === 'exit' && exitCode === 137 && state.OOMKilled)
+      return { cause: 'oom', exitCode, message: 'killed: it took more memory than it may; ask for more with resources.memory' }
     if (cause === 'timeout') return { cause, exitCode, message: `stopped: it ran longer than ${run.timeoutMs / 1000} s (timeoutSeconds)` }
     return { cause, exitCode: cause === 'exit' ? exitCode : null, message: null }
   } finally {
@@ -75,7 +76,8 @@ async function drain(stream: Duplex, run: ContainerRun): Promise<void> {
 function startError(error: Error & { statusCode?: number }): Error {
   if (error.statusCode === 400 || error.statusCode === 404 || /OCI runtime|exec:/i.test(error.message)) {
     const reason = /exec: (.*?)(?:: unknown)?$/m.exec(error.message)?.[1] ?? error.message
-    if (/executable file not found|no such file/i.test(error.message)) return new StepError('exit', `the command cannot be started: ${reason}`, { exitCode: 127 })
+    if (/executable file not found|no such file/i.test(error.message))
+      return new StepError('exit', `the command cannot be started: ${reason}`, { exitCode: 127 })
     if (/permission denied/i.test(error.message)) return new StepError('exit', `the command cannot be started: ${reason}`, { exitCode: 126 })
   }
   return new StepError('runner_error', `the container cannot be started: ${error.message}`, { transient: true })

@@ -69,7 +69,13 @@ async function get(input: AssignedInput, address: string, allowed: readonly Allo
   const response = await promise.catch((error: Error) => {
     signal.throwIfAborted()
     const refused = /is not allowed|private|filtering/i.test(error.message)
-    throw new StepError('input', refused ? `${input.path}: ${url.hostname} is an address that may not be fetched from (private, loopback or metadata)` : `${input.path}: cannot be fetched: ${error.message}`, { transient: !refused })
+    throw new StepError(
+      'input',
+      refused
+        ? `${input.path}: ${url.hostname} is an address that may not be fetched from (private, loopback or metadata)`
+        : `${input.path}: cannot be fetched: ${error.message}`,
+      { transient: !refused },
+    )
   })
   const status = response.statusCode ?? 0
   if (status >= 200 && status < 300) return response

@@ -1,9 +1,9 @@
-import { lstat, readdir, readlink, realpath, stat } from 'node:fs/promises'
 import { isUtf8 } from 'node:buffer'
+import { lstat, readdir, readlink, realpath, stat } from 'node:fs/promises'
 import { join, matchesGlob, relative } from 'node:path'
-import type { ResolvedSpec } from '#core/job/resolve.ts'
 import { RESERVED_FOLDER } from '#core/job/path.ts'
 import { formatBytes } from '#core/job/quantity.ts'
+import type { ResolvedSpec } from '#core/job/resolve.ts'
 
 /** An output that is to be kept. */
 export interface OutputFile {
@@ -82,7 +82,9 @@ function bound(collected: Collected, diskBytes: number): Collected {
   const files: OutputFile[] = []
   for (const file of collected.files.toSorted((a, b) => a.sizeBytes - b.sizeBytes)) {
     if (total + file.sizeBytes > diskBytes)
-      collected.faults.push(`output ${JSON.stringify(file.path)} of ${formatBytes(file.sizeBytes)} cannot be kept: the outputs would be larger than the disk limit of ${formatBytes(diskBytes)}`)
+      collected.faults.push(
+        `output ${JSON.stringify(file.path)} of ${formatBytes(file.sizeBytes)} cannot be kept: the outputs would be larger than the disk limit of ${formatBytes(diskBytes)}`,
+      )
     else if (files.length >= MAX_FILES) collected.faults.push(`output ${JSON.stringify(file.path)} cannot be kept: there are more than ${MAX_FILES}`)
     else {
       total += file.sizeBytes
@@ -104,7 +106,9 @@ interface Wanted {
 function wantedPaths(outputs: ResolvedSpec['outputs']): Wanted {
   if (outputs === null) return { includes: () => true, declares: () => false, namesOf: () => [] }
   const includes = (path: string) =>
-    outputs.some((output) => (output.type === 'glob' ? matchesGlob(path, output.path) : output.type === 'directory' ? path.startsWith(`${output.path}/`) : path === output.path))
+    outputs.some((output) =>
+      output.type === 'glob' ? matchesGlob(path, output.path) : output.type === 'directory' ? path.startsWith(`${output.path}/`) : path === output.path,
+    )
   return {
     includes: (path) => includes(path) || outputs.some((output) => output.path === path),
     declares: () => true,
@@ -131,7 +135,15 @@ async function* walk(root: string, folder: string): AsyncGenerator<Entry> {
       yield { path, kind: 'file', sizeBytes: 0, executable: false, stamp: '' }
       continue
     }
-    const info = await lstat(join(root, path), { bigint: true })
+    const info = await lstat(join(root, path), { bigint: true }).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENAMETOOLONG') return undefined
+      throw error
+    })
+    if (!info) {
+      // Made step by step with chdir: deeper than any path can say. Named by where it begins.
+      yield { path: path.slice(0, 200), kind: 'other', sizeBytes: 0, executable: false, stamp: '' }
+      continue
+    }
     const kind = info.isDirectory() ? 'folder' : info.isFile() ? 'file' : info.isSymbolicLink() ? 'link' : 'other'
     yield { path, kind, sizeBytes: Number(info.size), executable: (info.mode & 0o111n) !== 0n, stamp: `${info.size}:${info.mtimeNs}:${info.ino}` }
     if (kind === 'folder') yield* walk(root, path)

@@ -32,9 +32,27 @@ export async function installRequirements(run: RequirementsRun): Promise<void> {
   await mkdir(folder)
   await writeFile(join(folder, 'requirements.txt'), run.job.spec.requirements ?? '')
   await chown(folder, JOB_UID, JOB_UID)
-  const command = ['python', '-m', 'pip', 'install', '--no-input', '--no-cache-dir', '--disable-pip-version-check', '--progress-bar=off', '--target', SITE_PACKAGES, '-r', `/work/${RESERVED_FOLDER}/requirements.txt`]
-  const env: Record<string, string> = run.pipIndexUrl === undefined ? {} : { PIP_INDEX_URL: run.pipIndexUrl, PIP_TRUSTED_HOST: new URL(run.pipIndexUrl).hostname }
-  const job: Assignment = { ...run.job, attemptId: `${run.job.attemptId}-requirements`, spec: { ...run.job.spec, command, args: [], memoryBytes: Math.max(run.job.spec.memoryBytes, 512 * 2 ** 20) } }
+  const command = [
+    'python',
+    '-m',
+    'pip',
+    'install',
+    '--no-input',
+    '--no-cache-dir',
+    '--disable-pip-version-check',
+    '--progress-bar=off',
+    '--target',
+    SITE_PACKAGES,
+    '-r',
+    `/work/${RESERVED_FOLDER}/requirements.txt`,
+  ]
+  const env: Record<string, string> =
+    run.pipIndexUrl === undefined ? {} : { PIP_INDEX_URL: run.pipIndexUrl, PIP_TRUSTED_HOST: new URL(run.pipIndexUrl).hostname }
+  const job: Assignment = {
+    ...run.job,
+    attemptId: `${run.job.attemptId}-requirements`,
+    spec: { ...run.job.spec, command, args: [], memoryBytes: Math.max(run.job.spec.memoryBytes, 512 * 2 ** 20) },
+  }
   let tail = ''
   const end = await runContainer(run.docker, {
     options: containerOptions(job, { ...run.sandbox, env }),

@@ -15,7 +15,10 @@ const PARALLEL = 4
 const TRIES = 6
 
 /** Asks for presigned PUTs; undefined when the lease is over. */
-export type AskUploads = (files: { path: string; sizeBytes: number; sha256: string }[], log: boolean) => Promise<{ files: PresignedPut[]; log: PresignedPut | null } | undefined>
+export type AskUploads = (
+  files: { path: string; sizeBytes: number; sha256: string }[],
+  log: boolean,
+) => Promise<{ files: PresignedPut[]; log: PresignedPut | null } | undefined>
 
 /** Uploads outputs, 4 at a time; each is read once for its SHA-256 and once to be sent. Throws a transient StepError. */
 export async function uploadOutputs(files: readonly OutputFile[], ask: AskUploads, signal: AbortSignal): Promise<UploadedArtifact[]> {
@@ -23,7 +26,10 @@ export async function uploadOutputs(files: readonly OutputFile[], ask: AskUpload
   for (let start = 0; start < files.length; start += 200) {
     const part = files.slice(start, start + 200)
     const hashed = await Promise.all(part.map(async (file) => ({ file, sha256: await hashFile(file) })))
-    const puts = await ask(hashed.map(({ file, sha256 }) => ({ path: file.path, sizeBytes: file.sizeBytes, sha256 })), false)
+    const puts = await ask(
+      hashed.map(({ file, sha256 }) => ({ path: file.path, sizeBytes: file.sizeBytes, sha256 })),
+      false,
+    )
     if (!puts) throw new StepError('output', 'the lease is over')
     const waiting = hashed.map((entry, i) => ({ ...entry, put: puts.files[i] as PresignedPut }))
     const worker = async () => {

@@ -64,17 +64,16 @@ test('a node silent past its lease is lost and its work is queued again, for no 
   assert.deepEqual([state.state, state.infra_retries_used, state.retries_used], ['queued', 1, 0])
   // The node comes back: its lease is over, it may work again.
   const reply = await answerRenewal(db, log, node, { attempts: [{ attemptId: job.attemptId, leaseToken: job.leaseToken }] }, () => undefined)
-  assert.deepEqual(reply, { stale: [job.attemptId], cancel: [], drain: false })
+  assert.deepEqual(reply, { stale: [job.attemptId], cancel: [] })
 })
 
 test('a renewal tells which leases are over and which to cancel', async () => {
   const { node, job } = await assign()
   const lease = { attemptId: job.attemptId, leaseToken: job.leaseToken }
-  assert.deepEqual(await answerRenewal(db, log, node, { attempts: [lease] }, () => undefined), { stale: [], cancel: [], drain: false })
+  assert.deepEqual(await answerRenewal(db, log, node, { attempts: [lease] }, () => undefined), { stale: [], cancel: [] })
   assert.deepEqual((await answerRenewal(db, log, node, { attempts: [{ ...lease, leaseToken: 'forged' }] }, () => undefined)).stale, [job.attemptId])
   await admin.query(sql.unsafe`update jobs set cancel_requested_at = now()`)
-  await admin.query(sql.unsafe`update nodes set state = 'draining'`)
-  assert.deepEqual(await answerRenewal(db, log, node, { attempts: [lease] }, () => undefined), { stale: [], cancel: [job.attemptId], drain: true })
+  assert.deepEqual(await answerRenewal(db, log, node, { attempts: [lease] }, () => undefined), { stale: [], cancel: [job.attemptId] })
 })
 
 test('an assignment that never reached its node is taken back', async () => {

@@ -1,0 +1,98 @@
+import { mkdir } from 'node:fs/promises'
+import { resolve } from 'node:path'
+import Docker from 'dockerode'
+import { connectNode } from '#bus/bus.ts'
+import { readConfig } from '#core/service/config.ts'
+import { createLog } from '#core/service/log.ts'
+import { createLoop } from '#core/service/loop.ts'
+import { runMain, runServices } from '#core/service/run.ts'
+import { nowMs } from '#core/service/time.ts'
+import { createAgent } from './agent.ts'
+import { type AttemptDeps, runAttempt } from './attempt.ts'
+import { nodeFacts, RunnerEnv } from './config.ts'
+import { parseAllowList } from './egress/allow-list.ts'
+import { createEgress } from './egress/egress.ts'
+import { obtainIdentity, renewIdentity } from './identity.ts'
+import { clearLeftovers, rememberAttempt } from './leftovers.ts'
+import { createReporter } from './report.ts'
+import { createImages } from './steps/image.ts'
+
+const VERSION = '0.1.0'
+/** A credential is looked at so often, and renewed in the second half of its life. */
+const CREDENTIAL_LOOK_MS = 15_000
+
+async function main(): Promise<void> {
+  const env = readConfig(RunnerEnv)
+  const log = createLog('node-runner', env.RGRID_LOG_LEVEL)
+  const { name, ...capacity } = nodeFacts(env)
+  const dir = resolve(env.RGRID_NODE_DIR)
+  await mkdir(dir, { recursive: true, mode: 0o700 })
+  const docker = new Docker()
+  await docker.ping()
+
+  const giveUp = new AbortController()
+  process.once('SIGTERM', () => giveUp.abort())
+  process.once('SIGINT', () => giveUp.abort())
+  let identity = await obtainIdentity(
+    { dir, apiUrl: env.RGRID_API_URL, token: env.RGRID_ENROL_TOKEN, facts: { name, pool: env.RGRID_NODE_POOL, ...capacity, version: VERSION }, log },
+    giveUp.signal,
+  )
+  const { nodeId } = identity
+  let halfLifeMs = (nowMs() + Date.parse(identity.expiresAt)) / 2
+  const bus = await connectNode({ nodeId, url: identity.natsUrl, jwt: () => identity.jwt, seed: () => identity.seed, log })
+  const stopped = new AbortController()
+  const reporter = createReporter(bus, nodeId, dir, log, stopped.signal)
+  await clearLeftovers(docker, nodeId, dir, reporter, log)
+
+  const allowed = parseAllowList(env.RGRID_EGRESS_ALLOW)
+  const egress = createEgress(docker, nodeId, allowed)
+  const deps: AttemptDeps = {
+    nodeId,
+    dir,
+    docker,
+    bus,
+    images: createImages(docker),
+    egress,
+    reporter,
+    allowed,
+    pipIndexUrl: env.RGRID_PIP_INDEX_URL,
+    maxLogBytes: env.RGRID_MAX_LOG_BYTES,
+    prepareMs: env.RGRID_PREPARE_SECONDS * 1000,
+    graceMs: env.RGRID_STOP_GRACE_SECONDS * 1000,
+    log,
+  }
+  const agent = createAgent({
+    bus,
+    nodeId,
+    pool: env.RGRID_NODE_POOL,
+    capacity,
+    reporter,
+    claimPollMs: env.RGRID_CLAIM_POLL_SECONDS * 1000,
+    heartbeatMs: env.RGRID_HEARTBEAT_SECONDS * 1000,
+    renewMs: env.RGRID_RENEW_SECONDS * 1000,
+    drainMs: env.RGRID_DRAIN_SECONDS * 1000,
+    log,
+    accept: (job) => rememberAttempt(dir, job),
+    run: (job, stop) => runAttempt(deps, job, stop),
+  })
+  const credentials = createLoop({
+    name: 'credentials',
+    everyMs: CREDENTIAL_LOOK_MS,
+    log,
+    async round() {
+      if (nowMs() < halfLifeMs) return
+      identity = await renewIdentity(env.RGRID_API_URL, dir, identity)
+      halfLifeMs = (nowMs() + Date.parse(identity.expiresAt)) / 2
+      // The server checks a JWT when a connection is made: a new connection takes the new one.
+      await bus.connection.reconnect()
+    },
+  })
+
+  const stopTimeoutMs = (env.RGRID_DRAIN_SECONDS + env.RGRID_STOP_GRACE_SECONDS + 30) * 1000
+  await runServices(log, [credentials, agent], stopTimeoutMs)
+  stopped.abort()
+  await bus.close()
+  await egress.remove()
+}
+
+await runMain(main)
