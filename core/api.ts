@@ -1,10 +1,12 @@
-import { type Static, type TSchema, Type } from '@sinclair/typebox'
+import { FormatRegistry, type Static, type TSchema, Type } from '@sinclair/typebox'
 import { ATTEMPT_STATES, CAUSES, HOLDS, JOB_STATES } from './job/state.ts'
 
 /** What the REST API answers (docs/openapi is made from these). Times are RFC 3339 in UTC, sizes bytes. */
 
 const words = <const T extends readonly string[]>(values: T) => Type.Unsafe<T[number]>(Type.String({ enum: [...values] }))
 const maybe = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()])
+// TypeBox checks only formats that it was told of.
+FormatRegistry.Set('date-time', (text) => !Number.isNaN(Date.parse(text)))
 const Time = Type.String({ format: 'date-time' })
 
 /** One attempt of a job on one node. */

@@ -18,6 +18,8 @@ const StoredIdentity = Type.Object({
   natsUrl: Type.String(),
 })
 
+const NodeKey = Type.Pick(StoredIdentity, ['publicKey', 'seed'])
+
 /** Who this node is. The seed never leaves it. */
 export type Identity = Static<typeof StoredIdentity>
 
@@ -69,10 +71,20 @@ export async function renewIdentity(apiUrl: string, dir: string, identity: Ident
 async function enrol(options: IdentityOptions): Promise<Identity> {
   if (options.token === undefined)
     throw new RGridError('unauthenticated', 'this node has no identity, and RGRID_ENROL_TOKEN is not set; make a token on the control plane')
-  const key = createNodeKey()
+  // Kept from before the first try: when the answer is lost, the same key may ask again.
+  const key = await pendingKey(options.dir)
   const credential = await post(`${options.apiUrl}/v1/nodes/enrol`, { ...options.facts, token: options.token, publicKey: key.publicKey })
   options.log.info({ nodeId: credential.nodeId }, 'enrolled')
   return store(options.dir, { ...key, ...credential })
+}
+
+async function pendingKey(dir: string): Promise<{ publicKey: string; seed: string }> {
+  const path = join(dir, 'new-key.json')
+  const stored: unknown = await readFile(path, 'utf8').then(JSON.parse, () => undefined)
+  if (Value.Check(NodeKey, stored)) return stored
+  const key = createNodeKey()
+  await writeDurably(path, JSON.stringify(key))
+  return key
 }
 
 async function store(dir: string, identity: Identity): Promise<Identity> {

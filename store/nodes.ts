@@ -6,19 +6,25 @@ import type { Db } from './pool.ts'
 import { row } from './row.ts'
 import { hashSecret } from './secrets.ts'
 
-const IdRow = row(Type.Object({ id: Type.String() }))
+const TokenRow = Type.Object({ id: Type.String(), node_id: Type.Union([Type.String(), Type.Null()]), same_key: Type.Boolean() })
 
-/** Makes a node of a one-time token: of two that try with the same one, one wins. Undefined when the token is not good. */
+/**
+ * Makes a node of a one-time token: of two that try with the same one, one wins. The winner may ask again with the same
+ * key, as an answer can be lost on its way. Undefined when the token is not good.
+ */
 export async function enrolNode(db: Db, request: EnrolRequest): Promise<{ nodeId: string } | undefined> {
   return db.transaction(async (tx) => {
-    const token = await tx.maybeOneFirst(sql.type(IdRow)`
-      select id from enrolment_tokens where hash = ${sql.binary(hashSecret(request.token))} and used_at is null and expires_at > now() for update`)
-    if (!token) return undefined
+    const token = await tx.maybeOne(sql.type(row(TokenRow))`
+      select t.id, t.node_id, coalesce(n.public_key = ${request.publicKey}, false) as same_key
+      from enrolment_tokens t left join nodes n on n.id = t.node_id
+      where t.hash = ${sql.binary(hashSecret(request.token))} and t.expires_at > now() for update of t`)
+    if (token?.node_id && token.same_key) return { nodeId: token.node_id }
+    if (!token || token.node_id) return undefined
     const nodeId = newId('node')
     await tx.query(sql.unsafe`
       insert into nodes (id, name, pool, public_key, state, slots, memory_bytes, version)
       values (${nodeId}, ${request.name}, ${request.pool}, ${request.publicKey}, 'ready', ${request.slots}, ${request.memoryBytes}, ${request.version})`)
-    await tx.query(sql.unsafe`update enrolment_tokens set used_at = now(), node_id = ${nodeId} where id = ${token}`)
+    await tx.query(sql.unsafe`update enrolment_tokens set used_at = now(), node_id = ${nodeId} where id = ${token.id}`)
     return { nodeId }
   })
 }
