@@ -22,12 +22,12 @@ const READY_DEADLINE_MS = 60_000
 const STOP_DEADLINE_MS: Readonly<Record<ProcessName, number>> = { gateway: 10_000, scheduler: 10_000, 'node-runner': 30_000 }
 
 /**
- * Starts those of our processes that do not run, each on its own (it outlives this command), logging to a file; the log
+ * Starts those of the named processes that do not run, each on its own (it outlives this command), logging to a file; the log
  * of the run before is kept as `.log.1`.
  */
-export function startProcesses(settings: Settings, connections: Connections): void {
+export function startProcesses(settings: Settings, connections: Connections, names: readonly ProcessName[]): void {
   const running = new Map(findProcesses(settings.instance).map((process) => [process.name, process.pid]))
-  for (const name of PROCESSES) {
+  for (const name of names) {
     const pid = running.get(name)
     if (pid) say(`${name} runs already (pid ${pid})`)
     else say(`${name} started (pid ${startProcess(settings, name, environment(settings, connections)[name])})`)
@@ -84,22 +84,20 @@ function environment(settings: Settings, connections: Connections): Record<Proce
   }
 }
 
-/** Waits until the gateway is ready and it shows a node that takes work. A process that ends is reported with its log. */
-export async function waitUntilReady(settings: Settings, connections: Connections, signal: AbortSignal): Promise<void> {
-  const probing = (what: string, probe: (limit: AbortSignal) => Promise<true | undefined>) =>
-    waitFor(what, READY_DEADLINE_MS, signal, async (limit) => {
-      const dead = findDead(settings)
-      if (dead) throw new StopWaiting(describeDeath(settings, dead))
-      return await probe(limit)
-    })
-  await probing(`the gateway at ${connections.apiUrl}`, async (limit) => {
+/** Waits until the gateway is ready. A process that ends meanwhile is reported with its log. */
+export async function waitForGateway(settings: Settings, connections: Connections, signal: AbortSignal): Promise<void> {
+  await waitWhileAlive(settings, `the gateway at ${connections.apiUrl}`, ['gateway', 'scheduler'], signal, async (limit) => {
     const response = await fetch(`${connections.apiUrl}/readyz`, { signal: limit })
     if (response.ok) return true
     throw new Error(`it answers ${response.status}: ${(await response.text()).slice(0, 300)}`)
   })
+}
+
+/** Waits until the gateway shows a node that takes work. A process that ends meanwhile is reported with its log. */
+export async function waitForNode(settings: Settings, connections: Connections, signal: AbortSignal): Promise<void> {
   // A node row says "ready" also while its runner is away: only one that is heard anew counts.
   let before: Map<string, string | null> | undefined
-  await probing('a node', async (limit) => {
+  await waitWhileAlive(settings, 'a node', PROCESSES, signal, async (limit) => {
     const key = readFileSync(apiKeyPath(settings), 'utf8').trim()
     const response = await fetch(`${connections.apiUrl}/v1/nodes`, { signal: limit, headers: { authorization: `Bearer ${key}` } })
     if (!response.ok) throw new Error(`GET /v1/nodes answers ${response.status}: ${(await response.text()).slice(0, 300)}`)
@@ -111,10 +109,24 @@ export async function waitUntilReady(settings: Settings, connections: Connection
   })
 }
 
-/** The first of our processes that was started and is gone, or undefined. */
-export function findDead(settings: Settings): ProcessName | undefined {
+async function waitWhileAlive(
+  settings: Settings,
+  what: string,
+  names: readonly ProcessName[],
+  signal: AbortSignal,
+  probe: (limit: AbortSignal) => Promise<true>,
+): Promise<void> {
+  await waitFor(what, READY_DEADLINE_MS, signal, async (limit) => {
+    const dead = findDead(settings, names)
+    if (dead) throw new StopWaiting(describeDeath(settings, dead))
+    return await probe(limit)
+  })
+}
+
+/** The first of these processes that does not run, or undefined. */
+export function findDead(settings: Settings, names: readonly ProcessName[] = PROCESSES): ProcessName | undefined {
   const running = new Set(findProcesses(settings.instance).map((process) => process.name))
-  return PROCESSES.find((name) => !running.has(name))
+  return names.find((name) => !running.has(name))
 }
 
 /** Says that a process ended, with the last lines of its log. */

@@ -6,6 +6,6 @@ set -euo pipefail
 image=${1:?usage: thumbnail.sh IMAGE}
 name=$(basename "$image" .png)
 
-ffmpeg -nostdin -loglevel warning -y -threads 1 -i "$image" -q:v 3 "$name.jpg"
-ffmpeg -nostdin -loglevel warning -y -threads 1 -i "$image" -vf scale=320:-2 -q:v 5 "$name.thumb.jpg"
+ffmpeg -nostdin -loglevel error -y -threads 1 -i "$image" -q:v 3 "$name.jpg"
+ffmpeg -nostdin -loglevel error -y -threads 1 -i "$image" -vf scale=320:-2 -q:v 5 "$name.thumb.jpg"
 echo "$name: $(stat -c %s "$name.jpg") bytes, thumbnail $(stat -c %s "$name.thumb.jpg") bytes"

@@ -51,8 +51,8 @@ function convertByHand(): string {
     'for image in images/*.png; do',
     '  name=$(basename "$image" .png)',
     '  mkdir -p "by-hand/$name"',
-    '  ffmpeg -nostdin -loglevel warning -y -threads 1 -i "$image" -q:v 3 "by-hand/$name/$name.jpg"',
-    '  ffmpeg -nostdin -loglevel warning -y -threads 1 -i "$image" -vf scale=320:-2 -q:v 5 "by-hand/$name/$name.thumb.jpg"',
+    '  ffmpeg -nostdin -loglevel error -y -threads 1 -i "$image" -q:v 3 "by-hand/$name/$name.jpg"',
+    '  ffmpeg -nostdin -loglevel error -y -threads 1 -i "$image" -vf scale=320:-2 -q:v 5 "by-hand/$name/$name.thumb.jpg"',
     'done',
   ].join('\n')
 }
