@@ -1,4 +1,4 @@
-import { type ConsumerMessages, DeliverPolicy, type NatsError } from 'nats'
+import { type ConsumerMessages, type NatsError } from 'nats'
 import { errorText } from '#core/errors.ts'
 import type { Bus } from './bus.ts'
 import { decode } from './codec.ts'
@@ -17,7 +17,7 @@ export interface LogTail {
  * (`seq` rises). The consumer is ordered: it makes itself anew after a break and goes on where it was.
  */
 export async function tailLog(bus: Bus, nodeId: string, attemptId: string, afterSeq: number): Promise<LogTail> {
-  const consumer = await bus.jetstream.consumers.get(LOG_STREAM, { filterSubjects: logSubject(nodeId, attemptId), deliver_policy: DeliverPolicy.All })
+  const consumer = await bus.jetstream.consumers.get(LOG_STREAM, { filterSubjects: logSubject(nodeId, attemptId) })
   const messages = await consumer.consume({ max_messages: 100 })
   return { messages: checked(messages, afterSeq), close: async () => void (await messages.close()) }
 }
