@@ -17,13 +17,12 @@ const USAGE = `usage: node infra/local/main.ts <command>
   down-services      ends those
   images             only the runtimes' images, and the table of them in runtimes.json`
 
-async function main(): Promise<number> {
+async function main(interrupt: AbortSignal): Promise<number> {
   if (Number(process.versions.node.split('.')[0]) < 24)
     throw new Error(`this is Node ${process.versions.node}; run it through npm (npm start), which uses Node 24`)
   const { values, positionals } = parseArgs({ allowPositionals: true, options: { detach: { type: 'boolean' }, keep: { type: 'boolean' } } })
   const settings = readSettings()
   makeFolders(settings)
-  const interrupt = onInterrupt()
   switch (positionals[0]) {
     case 'start':
       await startOrUndo(settings, interrupt)
@@ -58,12 +57,18 @@ async function startOrUndo(settings: Settings, interrupt: AbortSignal): Promise<
   }
 }
 
-/** Aborted by the first Ctrl-C or SIGTERM; the second one ends this command at once. */
+/** Aborted by the first Ctrl-C or SIGTERM; another one a second later or more ends this command at once. */
 function onInterrupt(): AbortSignal {
   const controller = new AbortController()
+  let firstMs = 0
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(name, () => {
-      if (controller.signal.aborted) process.exit(130)
+      if (controller.signal.aborted) {
+        // A terminal tells npm and us, and npm tells us once more: that is still the same Ctrl-C.
+        if (performance.now() - firstMs > 1000) process.exit(130)
+        return
+      }
+      firstMs = performance.now()
       say(`${name}: stopping (once more ends this command at once)`)
       controller.abort(new Error(`interrupted by ${name}`))
     })
@@ -71,9 +76,11 @@ function onInterrupt(): AbortSignal {
   return controller.signal
 }
 
+const interrupt = onInterrupt()
 try {
-  process.exit(await main())
+  process.exit(await main(interrupt))
 } catch (error) {
-  process.stderr.write(`\nrgrid: ${error instanceof Error ? error.message : String(error)}\n`)
-  process.exit(1)
+  const failure = interrupt.aborted ? interrupt.reason : error
+  process.stderr.write(`\nrgrid: ${failure instanceof Error ? failure.message : String(failure)}\n`)
+  process.exit(interrupt.aborted ? 130 : 1)
 }
