@@ -26,7 +26,7 @@ export const IMAGES: Readonly<Record<ImageName, ImageEntry>> = {
   trixie: { build: 'rgrid/base:trixie', suite: 'trixie' },
   postgres: { official: 'docker.io/library/postgres:17', build: 'rgrid/postgres:17', folder: 'postgres', base: 'trixie' },
   nats: { official: 'docker.io/library/nats:2.10-alpine', build: 'rgrid/nats:2.10', folder: 'nats', base: 'trixie' },
-  s3: { official: 'docker.io/chrislusf/seaweedfs:latest', build: 'rgrid/radosgw:18', folder: 's3', base: 'trixie' },
+  s3: { official: 'docker.io/chrislusf/seaweedfs:4.47', build: 'rgrid/radosgw:18', folder: 's3', base: 'trixie' },
   python: { official: 'docker.io/library/python:3.11-slim', build: 'rgrid/python:3.11', folder: 'python', base: 'bookworm' },
   ffmpeg: { build: 'rgrid/ffmpeg:latest', folder: 'ffmpeg', base: 'python' },
   node: { official: 'docker.io/library/node:24-slim', build: 'rgrid/node:24', folder: 'node', base: 'bookworm', withNode: true },

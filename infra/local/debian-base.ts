@@ -8,7 +8,7 @@ import type { Settings } from './settings.ts'
 const DEADLINE_MS = 300_000
 
 // Both files stay in the image, so that what is installed on top is as lean.
-const APT_OPTIONS = ['Acquire::Languages "none"', 'APT::Install-Recommends "false"']
+const APT_OPTIONS = ['Acquire::Retries "3"', 'Acquire::Languages "none"', 'APT::Install-Recommends "false"']
 const DPKG_OPTIONS = ['force-unsafe-io', ...['doc', 'man', 'info', 'locale', 'lintian'].map((folder) => `path-exclude=/usr/share/${folder}/*`)]
 
 // bookworm's essential packages ask for usrmerge, which drags all of Perl in, unless /usr is merged beforehand.
