@@ -1,4 +1,4 @@
-import { type ConsumerMessages, type NatsError } from 'nats'
+import type { ConsumerMessages, NatsError } from 'nats'
 import { errorText } from '#core/errors.ts'
 import type { Bus } from './bus.ts'
 import { decode } from './codec.ts'

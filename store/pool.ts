@@ -7,6 +7,7 @@ import {
   type DriverTypeParser,
   type Interceptor,
   SchemaValidationError,
+  sql,
 } from 'slonik'
 
 /** Any connection that statements can run on; the caller owns the transaction. */
@@ -59,4 +60,9 @@ export async function createDbPool(url: string, maxPoolSize = 10): Promise<Datab
     resetConnection: async () => {},
     typeParsers: [...kept, ...overridden],
   })
+}
+
+/** Rejects when the database does not answer. */
+export async function checkDb(db: Db): Promise<void> {
+  await db.query(sql.unsafe`select 1`)
 }

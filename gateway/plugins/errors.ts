@@ -28,6 +28,11 @@ export function registerErrors(app: FastifyInstance): void {
   })
 }
 
+/** For errors that the router finds before there is a route. */
+export function sendFrameworkError(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
+  void sendProblem(request, reply.headers({ 'x-request-id': request.id, 'x-content-type-options': 'nosniff' }), toRGridError(error))
+}
+
 /** Sends an error as a problem document. */
 export function sendProblem(request: FastifyRequest, reply: FastifyReply, error: RGridError): FastifyReply {
   const { status, title } = ERROR_CODES[error.code]

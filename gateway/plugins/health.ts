@@ -1,17 +1,17 @@
 import type { FastifyInstance } from 'fastify'
-import { sql } from 'slonik'
 import { errorText } from '#core/errors.ts'
 import { withDeadline } from '#core/service/time.ts'
+import { checkDb } from '#store/pool.ts'
 import type { GatewayDeps } from '../deps.ts'
 
 const DEADLINE_MS = 2000
 
 /** `/healthz`: the process lives. `/readyz`: what it stands on answers; 503 names what does not. */
 export function registerHealth(app: FastifyInstance, deps: GatewayDeps): void {
-  app.get('/healthz', { logLevel: 'warn' }, async () => ({ status: 'ok' }))
-  app.get('/readyz', { logLevel: 'warn' }, async (_, reply) => {
+  app.get('/healthz', { logLevel: 'warn', schema: { hide: true } }, async () => ({ status: 'ok' }))
+  app.get('/readyz', { logLevel: 'warn', schema: { hide: true } }, async (_, reply) => {
     const checks = {
-      postgres: () => deps.db.query(sql.unsafe`select 1`),
+      postgres: () => checkDb(deps.db),
       nats: () => deps.bus.connection.flush(),
       s3: (signal: AbortSignal) => deps.objects.check(signal),
     }

@@ -1,0 +1,88 @@
+import { Writable } from 'node:stream'
+import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
+import type { Bus } from '#bus/bus.ts'
+import { RUNTIMES } from '#core/runtimes.ts'
+import { createLog } from '#core/service/log.ts'
+import { createApiKey, ensureProject } from '#store/bootstrap.ts'
+import { createObjects, type Objects } from '#store/objects.ts'
+import { createDbPool, type DatabasePool } from '#store/pool.ts'
+import { buildApp } from '../../gateway/app.ts'
+import type { GatewayDeps } from '../../gateway/deps.ts'
+import { serviceBus, testMinter } from './bus.ts'
+import { createTestDatabase } from './database.ts'
+import { createFactory, type Factory } from './factory.ts'
+import { testServices } from './services.ts'
+
+/** A gateway on a database of its own, with the real bus and object store. */
+export interface TestGateway {
+  app: FastifyInstance
+  /** A connection that may write everything. */
+  admin: DatabasePool
+  factory: Factory
+  bus: Bus
+  objects: Objects
+  key: string
+  /** Each line that the gateway logged. */
+  logged: string[]
+  /** Calls it with the key of the project `default`. */
+  call(method: 'GET' | 'POST' | 'DELETE', url: string, body?: unknown, headers?: Record<string, string>): Promise<LightMyRequestResponse>
+  /** Listens on a port of the loopback interface and returns the address. */
+  listen(): Promise<string>
+  /** What the gateway does first when it stops. */
+  beginStop(): void
+  stop(): Promise<void>
+}
+
+/** Starts one; `change` replaces what it stands on, `through` the way to its database. Call `stop` in `after`. */
+export async function startGateway(change: Partial<GatewayDeps> = {}, through = (url: string) => url): Promise<TestGateway> {
+  const database = await createTestDatabase()
+  const services = testServices()
+  const admin = await createDbPool(database.adminUrl, 4)
+  const db = await createDbPool(through(database.gatewayUrl), 10)
+  const bus = await serviceBus('gateway')
+  const objects = createObjects({ ...services.s3, presignUrl: services.s3.url })
+  await objects.ensureBucket()
+  const factory = await createFactory(admin)
+  const key = await createApiKey(admin, await ensureProject(admin, 'default'), 'test')
+  const logged: string[] = []
+  const sink = new Writable({ write: (line, _, done) => (logged.push(String(line)), done()) })
+  const stopping = new AbortController()
+  const app = await buildApp({
+    db,
+    bus,
+    objects,
+    minter: testMinter(),
+    runtimes: RUNTIMES,
+    log: createLog('gateway', 'debug', sink),
+    natsNodeUrl: services.natsUrl,
+    nodeJwtSeconds: 3600,
+    urlSeconds: 600,
+    stopping: stopping.signal,
+    ...change,
+  })
+  return {
+    app,
+    admin,
+    factory,
+    bus,
+    objects,
+    key,
+    logged,
+    call: (method, url, body, headers = {}) =>
+      app.inject({
+        method,
+        url,
+        headers: { authorization: `Bearer ${key}`, ...headers },
+        ...(body === undefined ? {} : { payload: body as object }),
+      }),
+    listen: () => app.listen({ host: '127.0.0.1', port: 0 }),
+    beginStop: () => stopping.abort(),
+    async stop() {
+      stopping.abort()
+      await app.close()
+      await Promise.all([bus.close(), db.end(), admin.end()])
+      objects.close()
+      await database.drop()
+    },
+  }
+}

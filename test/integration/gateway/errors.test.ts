@@ -1,0 +1,125 @@
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { Value } from '@sinclair/typebox/value'
+import { Problem } from '#core/api.ts'
+import { newId } from '#core/ids.ts'
+import { startCable } from '../../harness/cable.ts'
+import { startGateway, type TestGateway } from '../../harness/gateway.ts'
+import { testServices } from '../../harness/services.ts'
+
+let gateway: TestGateway
+before(async () => {
+  gateway = await startGateway()
+})
+after(() => gateway.stop())
+
+const JOBS = '/v1/projects/default/jobs'
+const json = { 'content-type': 'application/json' }
+
+const CASES: [string, 'GET' | 'POST' | 'DELETE', string, string | undefined, Record<string, string>, number, string][] = [
+  ['an address that is none', 'GET', '/v1/nothing', undefined, {}, 404, 'not_found'],
+  ['a job that is not there', 'GET', `/v1/jobs/${newId('job')}`, undefined, {}, 404, 'not_found'],
+  ['an id that is no id', 'GET', '/v1/jobs/x', undefined, {}, 404, 'not_found'],
+  ['NUL in an address', 'GET', '/v1/jobs/a%00b', undefined, {}, 400, 'bad_request'],
+  ['NUL in a query', 'GET', `${JOBS}?name=a%00b`, undefined, {}, 400, 'bad_request'],
+  ['an address with a broken escape', 'GET', '/v1/jobs/%zz', undefined, {}, 400, 'bad_request'],
+  ['a method that is not there', 'DELETE', JOBS, undefined, {}, 405, 'method_not_allowed'],
+  ['a method that is not there, on one object', 'DELETE', `/v1/jobs/${newId('job')}`, undefined, {}, 405, 'method_not_allowed'],
+  ['a body that is no JSON', 'POST', JOBS, '{"spec":', json, 400, 'bad_request'],
+  ['an empty body', 'POST', JOBS, '', json, 400, 'bad_request'],
+  ['a body that would change prototypes', 'POST', JOBS, '{"__proto__": {}}', json, 400, 'bad_request'],
+  ['no body at all', 'POST', JOBS, undefined, {}, 422, 'validation'],
+  ['a body of another media type', 'POST', JOBS, 'a: b', { 'content-type': 'application/yaml' }, 415, 'unsupported_media_type'],
+  ['a body of plain text', 'POST', JOBS, '{}', { 'content-type': 'text/plain' }, 415, 'unsupported_media_type'],
+  ['a body that is too large', 'POST', JOBS, JSON.stringify('x'.repeat(5 * 2 ** 20)), json, 413, 'too_large'],
+  ['a limit that is out of range', 'GET', `${JOBS}?limit=201`, undefined, {}, 422, 'validation'],
+  ['a query that is not known', 'GET', `${JOBS}?nmae=x`, undefined, {}, 422, 'validation'],
+  ['a state that is none', 'GET', `${JOBS}?state=done`, undefined, {}, 422, 'validation'],
+  ['a cursor that is none', 'GET', `${JOBS}?cursor=abc`, undefined, {}, 422, 'validation'],
+  ['a label filter without a value', 'GET', `${JOBS}?label=team`, undefined, {}, 422, 'validation'],
+  ['a file that is none', 'POST', '/v1/projects/default/files', '{"sha256":"x","sizeBytes":-1}', json, 422, 'validation'],
+]
+
+for (const [what, method, url, payload, headers, status, code] of CASES) {
+  test(`${what} is answered by a problem document: ${status} ${code}`, async () => {
+    const response = await gateway.app.inject({
+      method,
+      url,
+      headers: { authorization: `Bearer ${gateway.key}`, ...headers },
+      ...(payload === undefined ? {} : { payload }),
+    })
+    assert.equal(response.statusCode, status, response.body)
+    assert.match(String(response.headers['content-type']), /^application\/problem\+json/)
+    const problem: unknown = response.json()
+    assert.ok(Value.Check(Problem, problem), response.body)
+    assert.equal(problem.code, code)
+    assert.equal(problem.status, status)
+    assert.equal(problem.requestId, response.headers['x-request-id'])
+    if (status === 405) assert.match(String(response.headers.allow), /GET/)
+  })
+}
+
+test('a query fault names the parameter', async () => {
+  assert.deepEqual(
+    (await gateway.call('GET', `${JOBS}?limit=0`)).json().errors.map((issue: { path: string }) => issue.path),
+    ['limit'],
+  )
+})
+
+test('every answer carries nosniff, no-store and its request id', async () => {
+  const { headers } = await gateway.call('GET', '/v1/projects')
+  assert.equal(headers['x-content-type-options'], 'nosniff')
+  assert.equal(headers['cache-control'], 'no-store')
+  assert.match(String(headers['x-request-id']), /^[0-9a-f-]{36}$/)
+})
+
+test('when Postgres is away the answer is 503 with Retry-After, readiness says what is missing, and all is well when it is back', async () => {
+  const cable = await startCable(testServices().postgresAdminUrl)
+  const cut = await startGateway({}, cable.through)
+  try {
+    assert.equal((await cut.call('GET', '/v1/projects')).statusCode, 200)
+    cable.cut()
+    const response = await cut.call('GET', '/v1/projects')
+    assert.equal(response.statusCode, 503, response.body)
+    assert.equal(response.headers['retry-after'], '5')
+    assert.equal(response.json().code, 'unavailable')
+    const ready = await cut.call('GET', '/readyz')
+    assert.equal(ready.statusCode, 503)
+    assert.deepEqual(ready.json().checks, { postgres: 'does not answer', nats: 'ok', s3: 'ok' })
+    assert.equal((await cut.call('GET', '/healthz')).statusCode, 200)
+    cable.mend()
+    assert.equal((await cut.call('GET', '/v1/projects')).statusCode, 200)
+  } finally {
+    await cut.stop()
+    await cable.close()
+  }
+})
+
+test('it is ready when all three answer', async () => {
+  const response = await gateway.app.inject('/readyz')
+  assert.equal(response.statusCode, 200)
+  assert.deepEqual(response.json(), { status: 'ready', checks: { postgres: 'ok', nats: 'ok', s3: 'ok' } })
+})
+
+test('the OpenAPI document lists every route, and needs no key', async () => {
+  const response = await gateway.app.inject('/openapi.json')
+  assert.equal(response.statusCode, 200)
+  const { paths } = response.json()
+  assert.deepEqual(Object.keys(paths).sort(), [
+    '/v1/artifacts/{id}/download',
+    '/v1/batches/{id}',
+    '/v1/batches/{id}/cancel',
+    '/v1/jobs/{id}',
+    '/v1/jobs/{id}/artifacts',
+    '/v1/jobs/{id}/cancel',
+    '/v1/jobs/{id}/logs',
+    '/v1/nodes',
+    '/v1/nodes/enrol',
+    '/v1/nodes/{id}/credentials',
+    '/v1/projects',
+    '/v1/projects/{slug}',
+    '/v1/projects/{slug}/batches',
+    '/v1/projects/{slug}/files',
+    '/v1/projects/{slug}/jobs',
+  ])
+})
