@@ -37,6 +37,8 @@ const COMMANDS: readonly Command[] = [
   versionCommand,
 ]
 
+const COMMAND_NAMES = COMMANDS.map((command) => command.name)
+
 function help(): string {
   const width = Math.max(...COMMANDS.map((command) => command.name.length))
   return `rgrid runs a script on other machines as if it ran here.
@@ -76,7 +78,7 @@ async function main(argv: string[]): Promise<number> {
 
 /** `rgrid --json list` means `rgrid list --json`: switches before the command belong to it. */
 function reorder(argv: string[]): string[] {
-  const at = argv.indexOf(command.name)
+  const at = argv.findIndex((word) => COMMAND_NAMES.includes(word))
   if (at <= 0 || !argv.slice(0, at).every((word) => word.startsWith('-')) || argv[0] === '--help' || argv[0] === '-h') return argv
   return [argv[at] as string, ...argv.slice(0, at), ...argv.slice(at + 1)]
 }

@@ -17,7 +17,7 @@ import { UsageError } from '../usage-error.ts'
 import { describeEnd, fetchOutputs, uploadInputs } from './run.ts'
 
 const LOOK_EVERY_MS = 300
-const _JOB_NAME = new RegExp(Name.pattern as string)
+const JOB_NAME = new RegExp(Name.pattern as string)
 
 /** `rgrid run --batch`: one job for each file, so many at once; outputs are brought as each job ends. */
 export async function runBatch(context: Context, options: OptionValues, template: Spec, invocation: Invocation): Promise<number> {
@@ -37,6 +37,7 @@ export async function runBatch(context: Context, options: OptionValues, template
     items: each,
   })
   const toItem = (item: (typeof items)[number], inputs: BatchItem['inputs']): BatchItem => ({
+    ...(JOB_NAME.test(item.name) ? { name: item.name } : {}),
     args: withFile(template.args ?? [], item.arg),
     ...(inputs ? { inputs } : {}),
   })
