@@ -31,8 +31,13 @@ export function checkProject(principal: Principal, named: string | null): void {
     ])
 }
 
-/** Throws when an input names a file that is not a ready file of the project. `at` is the path of job `index`. */
-export async function checkFiles(deps: GatewayDeps, principal: Principal, jobs: readonly ValidJob[], at: (index: number) => string): Promise<void> {
+/** Throws when an input names a file that is not a ready file of the project. `at` is the field of an input of a job, by their numbers. */
+export async function checkFiles(
+  deps: GatewayDeps,
+  principal: Principal,
+  jobs: readonly ValidJob[],
+  at: (job: number, input: number) => string,
+): Promise<void> {
   const wanted = new Set(jobs.flatMap((job) => job.resolved.inputs.flatMap((input) => input.file ?? [])))
   if (wanted.size === 0) return
   const ready = await readyFiles(deps.db, principal.projectId, [...wanted])
@@ -40,7 +45,7 @@ export async function checkFiles(deps: GatewayDeps, principal: Principal, jobs: 
   for (const [index, job] of jobs.entries()) {
     for (const [i, input] of job.resolved.inputs.entries()) {
       if (input.file !== undefined && !ready.has(input.file))
-        issues.push({ path: `${at(index)}.inputs.${i}.file`, message: `${input.file} is no uploaded file of this project` })
+        issues.push({ path: `${at(index, i)}.file`, message: `${input.file} is no uploaded file of this project` })
     }
   }
   if (issues.length > 0) throw validationError(issues.slice(0, 50))

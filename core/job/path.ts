@@ -3,13 +3,14 @@ export const RESERVED_FOLDER = '.rgrid'
 
 /**
  * Why `path` cannot name a file inside the work folder, or undefined when it can: it must be relative, in normal
- * form (`a/b.txt`), stay inside, hold no control character, and fit Linux's limits.
+ * form (`a/b.txt`), stay inside, be well-formed text without control characters, and fit Linux's limits.
  */
 export function pathFault(path: string): string | undefined {
   if (path === '') return 'must not be empty'
   if (Buffer.byteLength(path) > 1024) return 'must be at most 1024 bytes long'
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this refuses
   if (/[\u0000-\u001f\u007f]/.test(path)) return 'must not hold control characters'
+  if (!path.isWellFormed()) return 'must be well-formed Unicode'
   if (path.startsWith('/')) return 'must be relative to the work folder, not absolute'
   for (const segment of path.split('/')) {
     if (segment === '..') return 'must not leave the work folder ("..")'

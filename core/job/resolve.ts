@@ -134,7 +134,9 @@ function checkPaths(inputs: InputFile[], outputs: Required<OutputFile>[] | null,
     const problem = pathFault(input.path)
     if (problem) fault(`files.inputs.${index}.path`, problem)
     if ((input.url === undefined) === (input.file === undefined)) fault(`files.inputs.${index}`, 'needs exactly one of url and file')
-    if (input.url !== undefined && !URL.canParse(input.url)) fault(`files.inputs.${index}.url`, 'is not a URL')
+    if (input.url === undefined) return
+    const urlProblem = textFault(input.url) ?? (URL.canParse(input.url) ? undefined : 'is not a URL')
+    if (urlProblem) fault(`files.inputs.${index}.url`, urlProblem)
   })
   outputs?.forEach((output, index) => {
     const problem = pathFault(output.path)
@@ -159,7 +161,8 @@ function checkText(spec: Spec, fault: Fault): void {
   let bytes = 0
   const check = (path: string, text: string) => {
     bytes += Buffer.byteLength(text) + 1
-    if (text.includes('\u0000')) fault(path, 'must not hold NUL')
+    const problem = textFault(text)
+    if (problem) fault(path, problem)
   }
   for (const [index, word] of (spec.command ?? []).entries()) check(`command.${index}`, word)
   for (const [index, word] of (spec.args ?? []).entries()) check(`args.${index}`, word)
@@ -170,8 +173,17 @@ function checkText(spec: Spec, fault: Fault): void {
   }
   if (bytes > MAX_ENV_AND_ARGS_BYTES)
     fault('env', `env, command and args are ${bytes} bytes together; at most ${MAX_ENV_AND_ARGS_BYTES} fit, put larger data into a file`)
-  if (spec.code?.includes('\u0000')) fault('code', 'must not hold NUL')
-  if (spec.requirements?.includes('\u0000')) fault('requirements', 'must not hold NUL')
+  for (const field of ['code', 'requirements'] as const) {
+    const problem = textFault(spec[field] ?? '')
+    if (problem) fault(field, problem)
+  }
+}
+
+/** What neither a process nor Postgres takes as text. */
+function textFault(text: string): string | undefined {
+  if (text.includes('\u0000')) return 'must not hold NUL'
+  if (!text.isWellFormed()) return 'must be well-formed Unicode; it holds half of a surrogate pair'
+  return undefined
 }
 
 function instant(value: string | null, fault: Fault): string | null {

@@ -26,6 +26,8 @@ export interface ValidBatch {
   project: string | null
   parallel: number | null
   maxFailures: number | null
+  /** How many inputs of each job are the template's; those of the item come behind them. */
+  sharedInputs: number
   jobs: ValidJob[]
 }
 
@@ -42,12 +44,17 @@ export function validateJob(document: unknown, runtimes: RuntimeTable): ValidJob
 export function validateBatch(document: unknown, runtimes: RuntimeTable): ValidBatch {
   const batch = checked(batchCheck, document)
   const issues: Issue[] = []
-  resolveSpec({ ...batch.template, args: [] }, runtimes, issues, 'template')
+  resolveSpec(batch.template, runtimes, issues, 'template')
+  const ofTemplate = new Set(issues.map((issue) => issue.path.replace('template.', '')))
+  const sharedInputs = batch.template.files?.inputs?.length ?? 0
   const labels = batch.metadata?.labels ?? {}
   const jobs = batch.items.map((item: BatchItem, index): ValidJob => {
     const itemIssues: Issue[] = []
     const resolved = resolveSpec(mergeItem(batch.template, item), runtimes, itemIssues, `items.${index}`)
-    if (issues.length < MAX_ISSUES && (item.args || item.env || item.inputs)) issues.push(...itemIssues)
+    for (const { path, message } of itemIssues) {
+      const field = path.replace(`items.${index}.`, '')
+      if (issues.length < MAX_ISSUES && !ofTemplate.has(field)) issues.push({ path: `items.${index}.${itemField(field, sharedInputs)}`, message })
+    }
     return { name: item.name ?? null, labels: { ...labels, ...item.labels }, project: null, resolved }
   })
   if (issues.length > 0) throw validationError(issues.slice(0, MAX_ISSUES))
@@ -57,8 +64,14 @@ export function validateBatch(document: unknown, runtimes: RuntimeTable): ValidB
     project: batch.metadata?.project ?? null,
     parallel: batch.parallel ?? null,
     maxFailures: batch.maxFailures ?? null,
+    sharedInputs,
     jobs,
   }
+}
+
+/** A field of a merged spec under the name that it has in the item: inputs stand behind those of the template there. */
+function itemField(field: string, sharedInputs: number): string {
+  return field.replace(/^files\.inputs(\.\d+)?/, (_, index?: string) => (index === undefined ? 'inputs' : `inputs.${Number(index.slice(1)) - sharedInputs}`))
 }
 
 function checked<T extends TSchema>(check: TypeCheck<T>, value: unknown): Static<T> {

@@ -22,7 +22,9 @@ export const batchRoutes: FastifyPluginAsyncTypebox<{ deps: GatewayDeps }> = asy
     const principal = principalOfProject(request, request.params.slug)
     const batch = validateBatch(request.body, deps.runtimes)
     checkProject(principal, batch.project)
-    await checkFiles(deps, principal, batch.jobs, (index) => `items.${index}`)
+    await checkFiles(deps, principal, batch.jobs, (job, input) =>
+      input < batch.sharedInputs ? `template.files.inputs.${input}` : `items.${job}.inputs.${input - batch.sharedInputs}`,
+    )
     const { id, queued } = await deps.db.transaction((tx) => insertBatch(tx, principal, batch))
     wakeNodes(deps, queued)
     return reply

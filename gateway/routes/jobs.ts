@@ -37,7 +37,7 @@ export const jobRoutes: FastifyPluginAsyncTypebox<{ deps: GatewayDeps }> = async
       const principal = principalOfProject(request, request.params.slug)
       const job = validateJob(request.body, deps.runtimes)
       checkProject(principal, job.project)
-      await checkFiles(deps, principal, [job], () => 'spec.files')
+      await checkFiles(deps, principal, [job], (_, input) => `spec.files.inputs.${input}`)
       const { id, queued } = await deps.db.transaction((tx) => insertJob(tx, principal, job))
       if (queued) wakeNodes(deps, 1)
       const view = await readJobView(deps.db, principal.projectId, id)

@@ -45,7 +45,12 @@ export async function startGateway(change: Partial<GatewayDeps> = {}, through = 
   const factory = await createFactory(admin)
   const key = await createApiKey(admin, await ensureProject(admin, 'default'), 'test')
   const logged: string[] = []
-  const sink = new Writable({ write: (line, _, done) => (logged.push(String(line)), done()) })
+  const sink = new Writable({
+    write(line, _, done) {
+      logged.push(String(line))
+      done()
+    },
+  })
   const stopping = new AbortController()
   const app = await buildApp({
     db,
