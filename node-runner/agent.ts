@@ -23,8 +23,6 @@ export interface AgentOptions {
   renewMs: number
   drainMs: number
   log: Log
-  /** Writes down that the attempt was taken, before anything else. */
-  accept(job: Assignment): Promise<void>
   /** Runs an attempt to its report. */
   run(job: Assignment, stop: AbortSignal): Promise<void>
 }
@@ -102,8 +100,8 @@ export function createAgent(options: AgentOptions): Service {
     if (running.has(job.attemptId)) return
     const stop = new AbortController()
     log.info({ jobId: job.jobId, attemptId: job.attemptId, to: 'preparing' }, 'attempt begun')
-    const work = options.accept(job).then(() => options.run(job, stop.signal))
-    const done = work
+    const done = options
+      .run(job, stop.signal)
       .catch((error: unknown) => log.error({ attemptId: job.attemptId, error: errorText(error) }, 'an attempt broke'))
       .then(() => {
         running.delete(job.attemptId)

@@ -1,45 +1,22 @@
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import type Docker from 'dockerode'
-import type { Bus } from '#bus/bus.ts'
 import type { Assignment } from '#bus/messages/claim.ts'
 import { type FinishedReport, UploadsReply, UploadsRequest } from '#bus/messages/report.ts'
 import { nodeRequestSubject } from '#bus/subjects.ts'
 import { errorText } from '#core/errors.ts'
 import type { Cause } from '#core/job/state.ts'
-import type { Log } from '#core/service/log.ts'
 import { DeadlineError, nowMs, withDeadline } from '#core/service/time.ts'
+import type { AttemptDeps, AttemptRun } from './attempt-run.ts'
 import type { OutputPiece } from './docker/demux.ts'
-import { containerOptions, type Sandbox } from './docker/options.ts'
-import type { Allowed } from './egress/allow-list.ts'
-import type { Egress } from './egress/egress.ts'
+import { rememberLease } from './lease-file.ts'
 import { createLogPublisher, type LogPublisher } from './log/publisher.ts'
-import { createLogSink, type LogSink } from './log/sink.ts'
-import type { Reporter } from './report.ts'
+import { createLogSink } from './log/sink.ts'
+import { prepare } from './prepare.ts'
 import { StepError, StopRequest } from './step-error.ts'
 import { runContainer } from './steps/container.ts'
-import type { Images } from './steps/image.ts'
-import { fetchInputs } from './steps/inputs.ts'
-import { collectOutputs, type Snapshot, takeSnapshot } from './steps/outputs.ts'
-import { installRequirements, SITE_PACKAGES } from './steps/requirements.ts'
+import { collectOutputs } from './steps/outputs.ts'
 import { type AskUploads, uploadLog, uploadOutputs } from './steps/upload.ts'
-import { createWorkspace, removeWorkspace, type Workspace, workspaceOf } from './steps/workspace.ts'
-
-/** What running attempts needs; made once for the node. */
-export interface AttemptDeps {
-  nodeId: string
-  dir: string
-  docker: Docker
-  bus: Bus
-  images: Images
-  egress: Egress
-  reporter: Reporter
-  allowed: readonly Allowed[]
-  pipIndexUrl: string | undefined
-  maxLogBytes: number
-  prepareMs: number
-  graceMs: number
-  log: Log
-}
+import { removeWorkspace, type Workspace, workspaceOf } from './steps/workspace.ts'
 
 const LOG_FLUSH_MS = 10_000
 const UPLOAD_MS = 15 * 60_000
@@ -52,19 +29,6 @@ interface End {
   message: string | null
 }
 
-/** One attempt on its way through the steps. */
-interface Run {
-  deps: AttemptDeps
-  job: Assignment
-  workspace: Workspace
-  stop: AbortSignal
-  sink: LogSink
-  publisher: LogPublisher
-  snapshot: Snapshot | undefined
-  imageDigest: string | null
-  startedAtMs: number | null
-}
-
 /**
  * Runs an attempt through its steps: work folder, inputs, image, requirements, container, outputs, log, clean-up, and
  * last of all the report. Every step after the container is taken whatever came before; the first cause stays. An
@@ -73,12 +37,15 @@ interface Run {
 export async function runAttempt(deps: AttemptDeps, job: Assignment, stop: AbortSignal): Promise<void> {
   const workspace = workspaceOf(deps.dir, job.attemptId)
   let report: FinishedReport | undefined
+  await mkdir(workspace.dir, { recursive: true, mode: 0o700 })
+  const remembered = rememberLease(workspace, job)
   try {
-    await createWorkspace(workspace, job.spec.diskBytes)
     report = await runSteps(deps, job, workspace, stop)
+    await remembered
   } catch (error) {
     if (!isStale(stop)) report = finishedReport(job, endOf(error, stop))
   } finally {
+    await remembered.catch(() => undefined)
     await removeWorkspace(workspace).catch((error: unknown) =>
       deps.log.error({ attemptId: job.attemptId, error: errorText(error) }, 'the work folder could not be removed'),
     )
@@ -91,7 +58,7 @@ async function runSteps(deps: AttemptDeps, job: Assignment, workspace: Workspace
   let publisher: LogPublisher | undefined
   const sink = await createLogSink(path, deps.maxLogBytes, () => publisher?.poke())
   publisher = createLogPublisher(deps.bus, deps.nodeId, job.attemptId, path, deps.log)
-  const run: Run = { deps, job, workspace, stop, sink, publisher, snapshot: undefined, imageDigest: null, startedAtMs: null }
+  const run: AttemptRun = { deps, job, workspace, stop, sink, publisher, snapshot: undefined, imageDigest: null, startedAtMs: null }
   try {
     const end = await prepareAndRun(run).catch((error: unknown) => endOf(error, stop))
     if (isStale(stop)) return undefined
@@ -108,16 +75,13 @@ async function runSteps(deps: AttemptDeps, job: Assignment, workspace: Workspace
   }
 }
 
-async function prepareAndRun(run: Run): Promise<End> {
+async function prepareAndRun(run: AttemptRun): Promise<End> {
   const { deps, job, stop, sink } = run
   const progress = (state: 'preparing' | 'running' | 'finishing') =>
     deps.reporter.progress({ kind: 'progress', attemptId: job.attemptId, leaseToken: job.leaseToken, state, imageDigest: run.imageDigest })
   const output = (piece: OutputPiece) => sink.write(piece.stream, piece.data)
-  const sandbox = await withDeadline('preparing', deps.prepareMs, (signal) => prepare(run, signal), stop)
-  const env: Record<string, string> =
-    job.spec.requirements === null ? {} : { PYTHONPATH: [SITE_PACKAGES, job.spec.env.PYTHONPATH].filter((part) => part).join(':') }
-  const end = await runContainer(deps.docker, {
-    options: containerOptions(job, { ...sandbox, env }),
+  const container = await withDeadline('preparing', deps.prepareMs, (signal) => prepare(run, signal), stop)
+  const end = await runContainer(container, {
     timeoutMs: job.spec.timeoutSeconds * 1000,
     graceMs: deps.graceMs,
     output,
@@ -130,33 +94,8 @@ async function prepareAndRun(run: Run): Promise<End> {
   return { ...end, transient: false }
 }
 
-async function prepare(run: Run, signal: AbortSignal): Promise<Sandbox> {
-  const { deps, job, workspace } = run
-  const [image] = await Promise.all([deps.images.ensure(job.spec.image, signal), fetchInputs(job, workspace.workDir, deps.allowed, signal)])
-  run.imageDigest = image.digest
-  const bridge = () =>
-    deps.egress.ensure().catch((error: unknown) => {
-      throw new StepError('runner_error', `this node cannot give a job a network that is closed to private addresses: ${errorText(error)}`, { transient: true })
-    })
-  const sandbox = { nodeId: deps.nodeId, imageId: image.id, workDir: workspace.workDir, network: job.spec.network ? await bridge() : null }
-  if (job.spec.requirements !== null) {
-    await installRequirements({
-      docker: deps.docker,
-      job,
-      workDir: workspace.workDir,
-      sandbox: { ...sandbox, network: sandbox.network ?? (await bridge()) },
-      pipIndexUrl: deps.pipIndexUrl,
-      timeoutMs: deps.prepareMs,
-      output: (piece) => run.sink.write('system', piece.data),
-      stop: signal,
-    })
-  }
-  run.snapshot = await takeSnapshot(workspace.workDir)
-  return sandbox
-}
-
 /** Keeps the outputs, also of a job that failed. What cannot be kept is a cause only when there is no other. */
-async function keepOutputs(run: Run, report: FinishedReport): Promise<void> {
+async function keepOutputs(run: AttemptRun, report: FinishedReport): Promise<void> {
   const { job, workspace, stop } = run
   if (!run.snapshot || run.startedAtMs === null || report.cause === 'interrupted' || report.cause === 'cancelled') return
   const fail = (end: Pick<End, 'transient' | 'message'>) => {
@@ -176,7 +115,7 @@ async function keepOutputs(run: Run, report: FinishedReport): Promise<void> {
 }
 
 /** Sends the rest of the log to the bus, and archives it. Without the archive the log stays on the bus for a while. */
-async function keepLog(run: Run, path: string): Promise<boolean> {
+async function keepLog(run: AttemptRun, path: string): Promise<boolean> {
   const { deps, job, sink, publisher } = run
   try {
     return await withDeadline('keeping the log', LOG_FLUSH_MS, async (signal) => {
@@ -192,7 +131,7 @@ async function keepLog(run: Run, path: string): Promise<boolean> {
   }
 }
 
-function askUploads(run: Run): AskUploads {
+function askUploads(run: AttemptRun): AskUploads {
   const { deps, job } = run
   return async (files, log) => {
     const subject = nodeRequestSubject(deps.nodeId, 'uploads')

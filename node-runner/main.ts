@@ -8,12 +8,13 @@ import { createLoop } from '#core/service/loop.ts'
 import { runMain, runServices } from '#core/service/run.ts'
 import { nowMs } from '#core/service/time.ts'
 import { createAgent } from './agent.ts'
-import { type AttemptDeps, runAttempt } from './attempt.ts'
+import { runAttempt } from './attempt.ts'
+import type { AttemptDeps } from './attempt-run.ts'
 import { nodeFacts, RunnerEnv } from './config.ts'
 import { parseAllowList } from './egress/allow-list.ts'
 import { createEgress } from './egress/egress.ts'
 import { obtainIdentity, renewIdentity } from './identity.ts'
-import { clearLeftovers, rememberAttempt } from './leftovers.ts'
+import { clearLeftovers } from './leftovers.ts'
 import { createReporter } from './report.ts'
 import { createImages } from './steps/image.ts'
 
@@ -72,7 +73,6 @@ async function main(): Promise<void> {
     renewMs: env.RGRID_RENEW_SECONDS * 1000,
     drainMs: env.RGRID_DRAIN_SECONDS * 1000,
     log,
-    accept: (job) => rememberAttempt(dir, job),
     run: (job, stop) => runAttempt(deps, job, stop),
   })
   const credentials = createLoop({

@@ -1,6 +1,5 @@
 import type { Duplex } from 'node:stream'
 import type Docker from 'dockerode'
-import type { ContainerCreateOptions } from 'dockerode'
 import { after } from '#core/service/time.ts'
 import { demux, type OutputPiece } from '../docker/demux.ts'
 import { StepError, StopRequest } from '../step-error.ts'
@@ -14,7 +13,6 @@ export interface ContainerEnd {
 
 /** What running a container needs. */
 export interface ContainerRun {
-  options: ContainerCreateOptions
   timeoutMs: number
   graceMs: number
   /** Hears the output; while it does, nothing more is read. */
@@ -25,13 +23,11 @@ export interface ContainerRun {
 }
 
 /**
- * Runs a container from its creation to its removal. The output is attached before the start, so that no byte is
+ * Runs a created container to its end, and removes it. The output is attached before the start, so that no byte is
  * missed; the end is asked for after the start, as asking before can miss it. The first of exit, timeout and stop is
  * the cause.
  */
-export async function runContainer(docker: Docker, run: ContainerRun): Promise<ContainerEnd> {
-  run.stop.throwIfAborted()
-  const container = await docker.createContainer(run.options)
+export async function runContainer(container: Docker.Container, run: ContainerRun): Promise<ContainerEnd> {
   let cause: ContainerEnd['cause'] | 'stale' | undefined
   const end = (because: NonNullable<typeof cause>) => {
     if (cause) return
@@ -40,6 +36,7 @@ export async function runContainer(docker: Docker, run: ContainerRun): Promise<C
   }
   const onStop = () => end(run.stop.reason instanceof StopRequest ? run.stop.reason.why : 'interrupted')
   try {
+    run.stop.throwIfAborted()
     const stream = (await container.attach({ stream: true, stdout: true, stderr: true })) as unknown as Duplex
     const drained = drain(stream, run)
     await container.start().catch((error: Error & { statusCode?: number }) => {
@@ -62,10 +59,15 @@ export async function runContainer(docker: Docker, run: ContainerRun): Promise<C
     return { cause, exitCode: cause === 'exit' ? exitCode : null, message: null }
   } finally {
     run.stop.removeEventListener('abort', onStop)
-    await container.remove({ force: true, v: true }).catch((error: { statusCode?: number }) => {
-      if (error.statusCode !== 404 && error.statusCode !== 409) throw error
-    })
+    await removeContainer(container)
   }
+}
+
+/** Takes a container away, in whatever state it is. */
+export async function removeContainer(container: Docker.Container): Promise<void> {
+  await container.remove({ force: true, v: true }).catch((error: { statusCode?: number }) => {
+    if (error.statusCode !== 404 && error.statusCode !== 409) throw error
+  })
 }
 
 async function drain(stream: Duplex, run: ContainerRun): Promise<void> {

@@ -54,8 +54,8 @@ export async function installRequirements(run: RequirementsRun): Promise<void> {
     spec: { ...run.job.spec, command, args: [], memoryBytes: Math.max(run.job.spec.memoryBytes, 512 * 2 ** 20) },
   }
   let tail = ''
-  const end = await runContainer(run.docker, {
-    options: containerOptions(job, { ...run.sandbox, env }),
+  const container = await run.docker.createContainer(containerOptions(job, { ...run.sandbox, env }))
+  const end = await runContainer(container, {
     timeoutMs: run.timeoutMs,
     graceMs: 1000,
     async output(piece) {

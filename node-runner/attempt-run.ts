@@ -1,0 +1,42 @@
+import type Docker from 'dockerode'
+import type { Bus } from '#bus/bus.ts'
+import type { Assignment } from '#bus/messages/claim.ts'
+import type { Log } from '#core/service/log.ts'
+import type { Allowed } from './egress/allow-list.ts'
+import type { Egress } from './egress/egress.ts'
+import type { LogPublisher } from './log/publisher.ts'
+import type { LogSink } from './log/sink.ts'
+import type { Reporter } from './report.ts'
+import type { Images } from './steps/image.ts'
+import type { Snapshot } from './steps/outputs.ts'
+import type { Workspace } from './steps/workspace.ts'
+
+/** What running attempts needs; made once for the node. */
+export interface AttemptDeps {
+  nodeId: string
+  dir: string
+  docker: Docker
+  bus: Bus
+  images: Images
+  egress: Egress
+  reporter: Reporter
+  allowed: readonly Allowed[]
+  pipIndexUrl: string | undefined
+  maxLogBytes: number
+  prepareMs: number
+  graceMs: number
+  log: Log
+}
+
+/** One attempt on its way through the steps. */
+export interface AttemptRun {
+  deps: AttemptDeps
+  job: Assignment
+  workspace: Workspace
+  stop: AbortSignal
+  sink: LogSink
+  publisher: LogPublisher
+  snapshot: Snapshot | undefined
+  imageDigest: string | null
+  startedAtMs: number | null
+}
