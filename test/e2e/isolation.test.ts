@@ -114,12 +114,12 @@ for pid in filter(str.isdigit, os.listdir('/proc')):
         except OSError: pass
 for folder in ('/work', '/tmp', '/dev/shm', '/var/lib', '/run', '/'):
     for base, dirs, files in os.walk(folder):
-        dirs[:] = [d for d in dirs if os.path.join(base, d) not in ('/proc', '/sys', '/usr')]
+        dirs[:] = [d for d in dirs if os.path.join(base, d) not in ('/proc', '/sys', '/usr', '/dev')]
         for f in files:
             try: seen.append(open(os.path.join(base, f), errors='replace').read(10000))
             except OSError: pass
 print('PROCESSES', len([p for p in os.listdir('/proc') if p.isdigit()]) < 6)
-print('SEEN', any('${secret}' in s for s in seen if 'own' not in s))
+print('SEEN', any('${secret}' in s for s in seen))
 print('SOCKET', os.path.exists('/var/run/docker.sock'))
 `.replace(`'${secret}'`, JSON.stringify([...secret].reverse().join('')) + '[::-1]'),
     { network: true },
@@ -173,6 +173,7 @@ test('input URLs with private, loopback and metadata addresses are refused, also
     assert.deepEqual([job.state, job.cause], ['failed', 'input'], url)
     assert.match(job.message ?? '', /x: .*may not be fetched from/, url)
   }
-  const { stdout } = await bash('cat x', { files: { inputs: [{ path: 'x', url: `http://${outside.ordinary}:${outside.port}/` }], outputs: [] } })
-  assert.equal(stdout, `reached ${outside.ordinary}`)
+  // The range of the ordinary stand-in is reserved for documentation, which inputs may not come from either.
+  const { stdout, job } = await bash('cat x', { files: { inputs: [{ path: 'x', url: `http://${outside.allowedPrivate}:${outside.port}/` }], outputs: [] } })
+  assert.equal(stdout, `reached ${outside.allowedPrivate}`, job.message ?? '')
 })

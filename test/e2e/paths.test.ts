@@ -115,7 +115,7 @@ test('a tree deeper than any path can say does not keep the rest from being kept
 })
 
 test('a program that is not there ends with 127 and says so', async () => {
-  const { job } = await runJob(platform, { runtime: 'bash', command: ['no-such-program'] })
+  const { job, stderr } = await runJob(platform, { runtime: 'bash', command: ['no-such-program'] })
   assert.deepEqual([job.state, job.cause, job.exitCode], ['failed', 'exit', 127])
-  assert.match(job.message ?? '', /no-such-program/)
+  assert.match(`${job.message ?? ''}${stderr}`, /no-such-program/)
 })
