@@ -65,6 +65,13 @@ export async function prepareRuntimes(settings: Settings, ensure: EnsureImage): 
   })
 }
 
+/** Makes every image available: the runtimes' and those of the services that are not given as addresses. */
+export async function prepareImages(settings: Settings, ensure: EnsureImage): Promise<void> {
+  const { given } = settings
+  const services = [...(given.postgresAdminUrl ? [] : ['postgres' as const]), ...(given.nats ? [] : ['nats' as const]), ...(given.s3 ? [] : ['s3' as const])]
+  await Promise.all([prepareRuntimes(settings, ensure), step('service images', () => Promise.all(services.map(ensure)))])
+}
+
 // What an image is made of: the files of its folder, what it stands on, and the Node version it carries.
 function contentHash(settings: Settings, name: ImageName, base: string | undefined): string {
   const hash = createHash('sha256')

@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util'
 import { runDemo } from './demo/demo.ts'
 import { openEngine } from './engine.ts'
 import { stayInForeground } from './foreground.ts'
-import { createImages, prepareRuntimes } from './images.ts'
+import { createImages, prepareImages } from './images.ts'
 import { say } from './progress.ts'
 import { readSettings, type Settings } from './settings.ts'
 import { printWelcome, start, startOnlyServices } from './start.ts'
@@ -15,7 +15,7 @@ const USAGE = `usage: node infra/local/main.ts <command>
   demo [--keep]      starts it, runs the sample batch and scripts, checks the results, stops it
   up-services        only Postgres, NATS and S3
   down-services      ends those
-  images             only the runtimes' images, and the table of them in runtimes.json`
+  images             only the images of services and runtimes, and the table of the latter in runtimes.json`
 
 async function main(interrupt: AbortSignal): Promise<number> {
   if (Number(process.versions.node.split('.')[0]) < 24)
@@ -40,7 +40,7 @@ async function main(interrupt: AbortSignal): Promise<number> {
       await stopOnlyServices(settings)
       return 0
     case 'images':
-      await prepareRuntimes(settings, createImages(settings, await openEngine(settings, interrupt), interrupt))
+      await prepareImages(settings, createImages(settings, await openEngine(settings, interrupt), interrupt))
       return 0
     default:
       throw new Error(USAGE)
