@@ -1,28 +1,33 @@
-import type { ConsumerMessages, NatsError } from 'nats'
-import { errorText } from '#core/errors.ts'
+import type { JsMsg, NatsError } from 'nats'
+import { withDeadline } from '#core/service/time.ts'
 import type { Bus } from './bus.ts'
-import { decode } from './codec.ts'
+import { BadMessageError, decode } from './codec.ts'
+import { createLogOrder } from './log-order.ts'
 import { LogMessage } from './messages/log.ts'
 import { LOG_STREAM } from './streams.ts'
 import { logSubject } from './subjects.ts'
 
-/** A live log that is being read; `close` ends the iteration. */
+/** A live log that is being read. */
 export interface LogTail {
-  messages: AsyncIterable<LogMessage>
+  /** As they are stored: some may come twice or out of order (see log-order.ts). `position` is that in the stream. */
+  messages: AsyncIterable<{ position: number; message: LogMessage }>
+  /** Ends the iteration. */
   close(): Promise<void>
 }
 
 /**
- * The log messages of an attempt that are in the stream now, then those that come, each once and in order
- * (`seq` rises). The consumer is ordered: it makes itself anew after a break and goes on where it was.
+ * The log messages of an attempt that are in the stream now, then those that come. The consumer is ordered: it makes
+ * itself anew after a break and goes on where it was. Reads ahead by at most 100 messages.
  */
-export async function tailLog(bus: Bus, nodeId: string, attemptId: string, afterSeq: number): Promise<LogTail> {
+export async function tailLog(bus: Bus, nodeId: string, attemptId: string): Promise<LogTail> {
   const consumer = await bus.jetstream.consumers.get(LOG_STREAM, { filterSubjects: logSubject(nodeId, attemptId) })
   const messages = await consumer.consume({ max_messages: 100 })
-  return { messages: checked(messages, afterSeq), close: async () => void (await messages.close()) }
+  return { messages: decoded(messages), close: async () => void (await messages.close()) }
 }
 
-/** The log messages of an attempt that are in the stream now. */
+const STALL_MS = 10_000
+
+/** The log messages of an attempt that are in the stream now, in order. Throws DeadlineError when the stream does not deliver them. */
 export async function* readLogNow(bus: Bus, nodeId: string, attemptId: string): AsyncGenerator<LogMessage> {
   const manager = await bus.manager()
   const last = await manager.streams.getMessage(LOG_STREAM, { last_by_subj: logSubject(nodeId, attemptId) }).catch((error: NatsError) => {
@@ -30,30 +35,32 @@ export async function* readLogNow(bus: Bus, nodeId: string, attemptId: string): 
     throw error
   })
   if (!last) return
-  const lastSeq = decode(LogMessage, last.data).seq
-  const tail = await tailLog(bus, nodeId, attemptId, 0)
+  const order = createLogOrder(0)
+  const tail = await tailLog(bus, nodeId, attemptId)
   try {
-    for await (const message of tail.messages) {
-      yield message
-      if (message.seq >= lastSeq) return
+    const messages = tail.messages[Symbol.asyncIterator]()
+    for (let position = 0; position < last.seq; ) {
+      const next = await withDeadline('reading a live log', STALL_MS, () => messages.next())
+      if (next.done) break
+      position = next.value.position
+      yield* order.accept(next.value.message)
     }
+    yield* order.rest()
   } finally {
     await tail.close()
   }
 }
 
-async function* checked(messages: ConsumerMessages, afterSeq: number): AsyncGenerator<LogMessage> {
-  let lastSeq = afterSeq
+async function* decoded(messages: AsyncIterable<JsMsg>): LogTail['messages'] {
   for await (const raw of messages) {
     let message: LogMessage
     try {
       message = decode(LogMessage, raw.data)
     } catch (error) {
-      // A node wrote it, and nodes are not trusted: the rest of its log is still worth reading.
-      message = { seq: lastSeq + 1, chunks: [{ stream: 'system', at: 0, text: `a log message could not be read: ${errorText(error)}\n` }] }
+      if (!(error instanceof BadMessageError)) throw error
+      // A node wrote it, and nodes are not trusted. Number 0 is no message: the order passes it by, and readers still see the position.
+      message = { seq: 0, chunks: [] }
     }
-    if (message.seq <= lastSeq) continue
-    lastSeq = message.seq
-    yield message
+    yield { position: raw.seq, message }
   }
 }

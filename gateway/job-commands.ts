@@ -20,7 +20,7 @@ export function wakeNodes(deps: GatewayDeps, jobs: number): void {
 export function afterCancel(deps: GatewayDeps, cancelled: Cancelled): CancelResult {
   for (const { nodeId, attemptId } of cancelled.running) deps.bus.publish(controlSubject(nodeId), Control, { kind: 'cancel', attemptId })
   wakeNodes(deps, cancelled.queued)
-  return { cancelled: cancelled.ended, requested: cancelled.running.length }
+  return { cancelled: cancelled.ended, requested: cancelled.requested }
 }
 
 /** Throws when the document names a project that is not the key's. */

@@ -1,10 +1,10 @@
-import { Buffer } from 'node:buffer'
-import { createInterface } from 'node:readline'
+import type { Readable } from 'node:stream'
 import { createGunzip } from 'node:zlib'
 import { decode } from '#bus/codec.ts'
 import { readLogNow } from '#bus/log-tail.ts'
 import { LogMessage } from '#bus/messages/log.ts'
 import type { LogChunk } from '#core/api.ts'
+import { RGridError } from '#core/errors.ts'
 import type { LogPlace } from '#store/job-query.ts'
 import { logKey } from '#store/objects.ts'
 import type { GatewayDeps } from './deps.ts'
@@ -16,21 +16,46 @@ export interface LogOwner {
   jobId: string
 }
 
+/** Twice what fits a message on the bus. An archive is written by a node, and a few bytes of gzip may hold a line of gigabytes. */
+const MAX_LINE_BYTES = 2 * 2 ** 20
+
 /** What there is of an attempt's log now, from wherever it is: the archive when there is one, else the stream. */
 export async function* readLog(deps: Pick<GatewayDeps, 'bus' | 'objects'>, owner: LogOwner, place: LogPlace): AsyncGenerator<LogMessage> {
   if (place.archived) yield* readArchive(deps, owner, place.attemptId)
   else yield* readLogNow(deps.bus, place.nodeId, place.attemptId)
 }
 
-/** The archived log of an attempt (NDJSON, gzip), message by message. A node wrote it, so each line is checked. */
+/** The archived log of an attempt (NDJSON, gzip), message by message. Throws `gone` when it is no longer kept. */
 export async function* readArchive(deps: Pick<GatewayDeps, 'objects'>, owner: LogOwner, attemptId: string): AsyncGenerator<LogMessage> {
   const object = await deps.objects.read(logKey(owner, attemptId))
-  if (!object) return
+  if (!object) throw new RGridError('gone', `the log of attempt ${attemptId} is no longer kept`)
   const unzipped = object.pipe(createGunzip())
   object.on('error', (error) => unzipped.destroy(error))
-  for await (const line of createInterface({ input: unzipped, crlfDelay: Number.POSITIVE_INFINITY })) {
-    if (line !== '') yield decode(LogMessage, Buffer.from(line))
+  try {
+    for await (const line of lines(unzipped)) yield decode(LogMessage, line)
+  } finally {
+    object.destroy()
+    unzipped.destroy()
   }
+}
+
+/** The lines of a stream without their ends. Throws when one is longer than MAX_LINE_BYTES. */
+export async function* lines(source: Readable | AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  let parts: Buffer[] = []
+  let bytes = 0
+  for await (const chunk of source as AsyncIterable<Buffer>) {
+    let start = 0
+    for (let end = chunk.indexOf(10); end !== -1; end = chunk.indexOf(10, start)) {
+      yield Buffer.concat([...parts, chunk.subarray(start, end)])
+      parts = []
+      bytes = 0
+      start = end + 1
+    }
+    parts.push(chunk.subarray(start))
+    bytes += chunk.length - start
+    if (bytes > MAX_LINE_BYTES) throw new RangeError(`a line of a log archive is longer than ${MAX_LINE_BYTES} bytes`)
+  }
+  if (bytes > 0) yield Buffer.concat(parts)
 }
 
 /** The bytes of a chunk as the job wrote them. */

@@ -1,10 +1,12 @@
 import { once } from 'node:events'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { errorText } from '#core/errors.ts'
-import { every } from '#core/service/time.ts'
+import { after, every } from '#core/service/time.ts'
 import type { FollowEvent } from './log-follow.ts'
 
 const HEARTBEAT_MS = 10_000
+/** How long a reader may take for the last bytes before the connection is cut. */
+const LAST_BYTES_MS = 2000
 
 /**
  * Answers with server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html). Waits for a slow
@@ -22,23 +24,30 @@ export async function sendEvents(
   const raw = reply.raw
   reply.hijack()
   raw.on('close', () => gone.abort())
+  // A write after the reader has gone is an error event, and one that nobody hears ends the process.
+  raw.on('error', () => gone.abort())
   raw.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-store', 'x-accel-buffering': 'no', 'x-request-id': request.id })
   raw.flushHeaders()
   const write = async (text: string) => {
-    if (!raw.write(text)) await once(raw, 'drain', { signal: gone.signal })
+    if (!raw.write(text)) await once(raw, 'drain', { signal })
   }
-  const stopHeartbeat = every(HEARTBEAT_MS, () => raw.write(': alive\n\n'))
+  const stopHeartbeat = every(HEARTBEAT_MS, () => {
+    // Whoever does not read what there is needs no sign of life.
+    if (!raw.writableNeedDrain) raw.write(': alive\n\n')
+  })
   try {
     for await (const { event, data, ...rest } of events(signal)) {
       const id = 'id' in rest ? `id: ${rest.id}\n` : ''
       await write(`event: ${event}\n${id}data: ${JSON.stringify(data)}\n\n`)
     }
-    if (stopping.aborted) await write(': the gateway stops; connect again\n\n')
   } catch (error) {
     // Too late for a status code: the client sees the connection end without `end`, and connects again.
-    if (!gone.signal.aborted) request.log.warn({ error: errorText(error) }, 'an event stream broke')
+    if (!signal.aborted) request.log.warn({ error: errorText(error) }, 'an event stream broke')
   } finally {
     stopHeartbeat()
+    if (stopping.aborted && !gone.signal.aborted) raw.write(': the gateway stops; connect again\n\n')
     raw.end()
+    const cut = after(LAST_BYTES_MS, () => raw.destroy())
+    raw.once('close', cut)
   }
 }

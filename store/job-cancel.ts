@@ -18,9 +18,10 @@ const CancelledRow = row(
   }),
 )
 
-/** What a cancel did. `running` are to be told to stop; `queued` jobs of the batch came free by it. */
+/** What a cancel did: jobs that ended, jobs that were asked to; `running` says whom to tell, `queued` jobs of the batch came free by it. */
 export interface Cancelled {
   ended: number
+  requested: number
   running: { nodeId: string; attemptId: string }[]
   queued: number
 }
@@ -32,7 +33,7 @@ export async function cancelJob(tx: Tx, projectId: string, jobId: string): Promi
   if (!found) return undefined
   if (found.batch_id !== null) await lockBatch(tx, found.batch_id)
   const cancelled = await cancelWhere(tx, sql.fragment`id = ${jobId}`)
-  if (cancelled.ended + cancelled.running.length === 0) return undefined
+  if (cancelled.ended + cancelled.requested === 0) return undefined
   if (found.batch_id === null) return cancelled
   await settleBatch(tx, found.batch_id)
   return { ...cancelled, queued: await releaseBatchHolds(tx, found.batch_id) }
@@ -45,7 +46,7 @@ export async function cancelBatch(tx: Tx, projectId: string, batchId: string): P
   if (!batch) return undefined
   await lockBatch(tx, batchId)
   const cancelled = await cancelWhere(tx, sql.fragment`batch_id = ${batchId}`)
-  if (cancelled.ended + cancelled.running.length > 0) {
+  if (cancelled.ended + cancelled.requested > 0) {
     await recordEvents(tx, [
       {
         accountId: batch.account_id,
@@ -53,7 +54,7 @@ export async function cancelBatch(tx: Tx, projectId: string, batchId: string): P
         batchId,
         jobId: null,
         type: 'batch.cancelled',
-        data: { ended: cancelled.ended, running: cancelled.running.length },
+        data: { ended: cancelled.ended, requested: cancelled.requested },
       },
     ])
   }
@@ -84,6 +85,9 @@ async function cancelWhere(tx: Tx, condition: ReturnType<typeof sql.fragment>): 
         : { ...owner, type: 'job.cancelled', data: { state: 'cancelled', cause: 'cancelled' } }
     }),
   )
+  // A claim that was committed while this statement waited for its row is not in the statement's snapshot: the node hears of
+  // that one when it renews its leases.
   const running = rows.flatMap((job) => (job.state === 'running' && job.node_id && job.attempt_id ? [{ nodeId: job.node_id, attemptId: job.attempt_id }] : []))
-  return { ended: rows.filter((job) => job.state === 'cancelled').length, running, queued: 0 }
+  const ended = rows.filter((job) => job.state === 'cancelled').length
+  return { ended, requested: rows.length - ended, running, queued: 0 }
 }

@@ -23,17 +23,19 @@ const JOB_VIEW = sql.fragment`
 
 const ViewRow = Type.Object({ seq: Type.Number(), reason: maybe(Type.String()), ahead: maybe(Type.Number()), view: Json })
 
-const AHEAD = sql.fragment`
-  case when j.state = 'queued' then (
-    select count(*) from (select 1 from jobs q where q.state = 'queued' and (q.priority > j.priority or (q.priority = j.priority and q.seq < j.seq)) limit ${MAX_AHEAD}) ahead
-  ) end`
+// Only the head of the queue is walked, in the order of its index: counting what lies before a job would walk all of it.
+const HEAD = sql.fragment`
+  head as materialized (
+    select seq, row_number() over (order by priority desc, seq) - 1 as ahead
+    from (select priority, seq from jobs where state = 'queued' order by priority desc, seq limit ${MAX_AHEAD}) first
+  )`
+const AHEAD = sql.fragment`case when j.state = 'queued' then (select h.ahead from head h where h.seq = j.seq) end`
 
 function toView(found: typeof ViewRow.static): JobView {
   const view = found.view as JobView
   for (const key of ['createdAt', 'startedAt', 'finishedAt'] as const) if (view[key] !== null) view[key] = new Date(view[key] as string).toISOString()
   if (view.state === 'queued') {
-    const ahead = found.ahead ?? 0
-    view.reason = found.reason === 'waiting for a slot' ? `waiting for a slot: ${ahead >= MAX_AHEAD ? `${MAX_AHEAD} or more` : ahead} ahead` : found.reason
+    view.reason = found.reason === 'waiting for a slot' ? `waiting for a slot: ${found.ahead ?? `${MAX_AHEAD} or more`} ahead` : found.reason
   }
   return view
 }
@@ -41,7 +43,7 @@ function toView(found: typeof ViewRow.static): JobView {
 /** A job of the project, with its attempts and spec; undefined when it has none of this id. */
 export async function readJob(db: Db, projectId: string, jobId: string): Promise<JobDetail | undefined> {
   const found = await db.maybeOne(sql.type(row(Type.Composite([ViewRow, Type.Object({ spec: Json })])))`
-    select j.seq, j.reason, ${AHEAD} as ahead, ${JOB_VIEW} as view, j.spec
+    with ${HEAD} select j.seq, j.reason, ${AHEAD} as ahead, ${JOB_VIEW} as view, j.spec
     from jobs j join projects p on p.id = j.project_id where j.id = ${jobId} and j.project_id = ${projectId}`)
   if (!found) return undefined
   return { ...toView(found), attempts: await readAttempts(db, jobId), spec: found.spec }
@@ -50,7 +52,7 @@ export async function readJob(db: Db, projectId: string, jobId: string): Promise
 /** A job without attempts and spec. */
 export async function readJobView(db: Db, projectId: string, jobId: string): Promise<JobView | undefined> {
   const found = await db.maybeOne(sql.type(row(ViewRow))`
-    select j.seq, j.reason, ${AHEAD} as ahead, ${JOB_VIEW} as view
+    with ${HEAD} select j.seq, j.reason, ${AHEAD} as ahead, ${JOB_VIEW} as view
     from jobs j join projects p on p.id = j.project_id where j.id = ${jobId} and j.project_id = ${projectId}`)
   return found ? toView(found) : undefined
 }
@@ -77,7 +79,7 @@ export async function listJobs(db: Db, projectId: string, filter: JobFilter): Pr
     filter.after !== undefined && (inBatch ? sql.fragment`j.batch_index > ${filter.after}` : sql.fragment`j.seq < ${filter.after}`),
   ].filter((condition) => condition !== false)
   const rows = await db.any(sql.type(row(Type.Composite([ViewRow, Type.Object({ batch_index: maybe(Type.Number()) })])))`
-    select j.seq, j.batch_index, j.reason, ${AHEAD} as ahead, ${JOB_VIEW} as view
+    with ${HEAD} select j.seq, j.batch_index, j.reason, ${AHEAD} as ahead, ${JOB_VIEW} as view
     from jobs j join projects p on p.id = j.project_id
     where ${sql.join(conditions, sql.fragment` and `)}
     order by ${inBatch ? sql.fragment`j.batch_index` : sql.fragment`j.seq desc`} limit ${filter.limit + 1}`)
@@ -124,7 +126,7 @@ const LogRow = Type.Object({
   id: Type.String(),
   number: Type.Number(),
   node_id: Type.String(),
-  finished: Type.Boolean(),
+  finished_ms_ago: maybe(Type.Number()),
   log_seq: maybe(Type.Number()),
   log_archived: Type.Boolean(),
 })
@@ -134,7 +136,8 @@ export interface LogPlace {
   attemptId: string
   number: number
   nodeId: string
-  finished: boolean
+  /** How long ago the attempt ended; null while it is live. */
+  finishedMsAgo: number | null
   /** The number of the last log message, once the node has told it. */
   logSeq: number | null
   archived: boolean
@@ -143,13 +146,13 @@ export interface LogPlace {
 /** The attempts of a job from this number on, as places of logs. */
 export async function readLogPlaces(db: Db, jobId: string, fromNumber: number): Promise<LogPlace[]> {
   const rows = await db.any(sql.type(row(LogRow))`
-    select id, number, node_id, finished_at is not null as finished, log_seq, log_archived from attempts
+    select id, number, node_id, (extract(epoch from now() - finished_at) * 1000)::float8 as finished_ms_ago, log_seq, log_archived from attempts
     where job_id = ${jobId} and number >= ${fromNumber} order by number`)
   return rows.map((place) => ({
     attemptId: place.id,
     number: place.number,
     nodeId: place.node_id,
-    finished: place.finished,
+    finishedMsAgo: place.finished_ms_ago,
     logSeq: place.log_seq,
     archived: place.log_archived,
   }))

@@ -41,8 +41,18 @@ export const logRoutes: FastifyPluginAsyncTypebox<{ deps: GatewayDeps }> = async
     const asJson = request.query.format === 'ndjson' || (request.query.format === undefined && (request.headers.accept ?? '').includes('application/x-ndjson'))
     reply.type(asJson ? 'application/x-ndjson' : 'text/plain; charset=utf-8').header('x-content-type-options', 'nosniff')
     if (!place) return reply.send('')
-    return reply.send(Readable.from(asJson ? ndjson(deps, owner, place) : text(deps, owner, place, request.query.stream)))
+    return reply.send(Readable.from(await begun<string | Buffer>(asJson ? ndjson(deps, owner, place) : text(deps, owner, place, request.query.stream))))
   })
+}
+
+/** Reads the first piece before anything is answered: a log that cannot be read is an error then, not an empty answer. */
+async function begun<T>(pieces: AsyncGenerator<T>): Promise<AsyncGenerator<T>> {
+  const first = await pieces.next()
+  return (async function* () {
+    if (first.done) return
+    yield first.value
+    yield* pieces
+  })()
 }
 
 type Place = Parameters<typeof readLog>[2]

@@ -8,6 +8,7 @@ import { createObjects, type Objects } from '#store/objects.ts'
 import { createDbPool, type DatabasePool } from '#store/pool.ts'
 import { buildApp } from '../../gateway/app.ts'
 import type { GatewayDeps } from '../../gateway/deps.ts'
+import { type Attempts, createAttempts } from './attempts.ts'
 import { serviceBus, testMinter } from './bus.ts'
 import { createTestDatabase } from './database.ts'
 import { createFactory, type Factory } from './factory.ts'
@@ -19,6 +20,7 @@ export interface TestGateway {
   /** A connection that may write everything. */
   admin: DatabasePool
   factory: Factory
+  attempts: Attempts
   bus: Bus
   objects: Objects
   key: string
@@ -43,6 +45,7 @@ export async function startGateway(change: Partial<GatewayDeps> = {}, through = 
   const objects = createObjects({ ...services.s3, presignUrl: services.s3.url })
   await objects.ensureBucket()
   const factory = await createFactory(admin)
+  const attempts = await createAttempts(database.schedulerUrl, factory)
   const key = await createApiKey(admin, await ensureProject(admin, 'default'), 'test')
   const logged: string[] = []
   const sink = new Writable({
@@ -69,6 +72,7 @@ export async function startGateway(change: Partial<GatewayDeps> = {}, through = 
     app,
     admin,
     factory,
+    attempts,
     bus,
     objects,
     key,
@@ -85,7 +89,7 @@ export async function startGateway(change: Partial<GatewayDeps> = {}, through = 
     async stop() {
       stopping.abort()
       await app.close()
-      await Promise.all([bus.close(), db.end(), admin.end()])
+      await Promise.all([bus.close(), db.end(), admin.end(), attempts.close()])
       objects.close()
       await database.drop()
     },

@@ -1,0 +1,50 @@
+import assert from 'node:assert/strict'
+import { pino } from 'pino'
+import { type ClaimedJob, createClaimStore } from '#store/claims.ts'
+import { createDbPool } from '#store/pool.ts'
+import { createClaims } from '../../scheduler/claims.ts'
+import { type AttemptResult, endAttempt } from '../../scheduler/finish.ts'
+import type { Factory } from './factory.ts'
+
+const log = pino({ level: 'silent' })
+const SUCCESS: AttemptResult = {
+  cause: 'exit',
+  exitCode: 0,
+  transient: false,
+  message: null,
+  warnings: [],
+  imageDigest: null,
+  startedAtMs: null,
+  artifacts: [],
+  logSeq: null,
+  logArchived: false,
+}
+
+/** What scheduler and nodes do with jobs, for tests of what a gateway shows of it. */
+export interface Attempts {
+  /** Gives the first job of the queue, which must be this one, to a new node. */
+  assign(jobId: string): Promise<ClaimedJob>
+  /** Ends an attempt, by default with success. */
+  finish(job: ClaimedJob, change?: Partial<AttemptResult>): Promise<void>
+  close(): Promise<void>
+}
+
+/** Connects as the scheduler. */
+export async function createAttempts(schedulerUrl: string, factory: Factory): Promise<Attempts> {
+  const store = createClaimStore(schedulerUrl)
+  const db = await createDbPool(schedulerUrl, 2)
+  return {
+    async assign(jobId) {
+      const [job] = await createClaims(store, log).claim(await factory.node(), { slots: 1, memoryBytes: 2 ** 30 })
+      assert.equal(job?.jobId, jobId)
+      return job
+    },
+    async finish(job, change = {}) {
+      const outcome = await db.transaction((tx) => endAttempt(tx, log, job.nodeId, job.attemptId, job.leaseToken, { ...SUCCESS, ...change }))
+      assert.equal(outcome.status, 'ok')
+    },
+    async close() {
+      await Promise.all([store.close(), db.end()])
+    },
+  }
+}
