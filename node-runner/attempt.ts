@@ -8,7 +8,6 @@ import type { Cause } from '#core/job/state.ts'
 import { DeadlineError, nowMs, withDeadline } from '#core/service/time.ts'
 import type { AttemptDeps, AttemptRun } from './attempt-run.ts'
 import type { OutputPiece } from './docker/demux.ts'
-import { rememberLease } from './lease-file.ts'
 import { createLogPublisher, type LogPublisher } from './log/publisher.ts'
 import { createLogSink } from './log/sink.ts'
 import { prepare } from './prepare.ts'
@@ -38,14 +37,11 @@ export async function runAttempt(deps: AttemptDeps, job: Assignment, stop: Abort
   const workspace = workspaceOf(deps.dir, job.attemptId)
   let report: FinishedReport | undefined
   await mkdir(workspace.dir, { recursive: true, mode: 0o700 })
-  const remembered = rememberLease(workspace, job)
   try {
     report = await runSteps(deps, job, workspace, stop)
-    await remembered
   } catch (error) {
     if (!isStale(stop)) report = finishedReport(job, endOf(error, stop))
   } finally {
-    await remembered.catch(() => undefined)
     await removeWorkspace(workspace).catch((error: unknown) =>
       deps.log.error({ attemptId: job.attemptId, error: errorText(error) }, 'the work folder could not be removed'),
     )

@@ -2,6 +2,7 @@ import type Docker from 'dockerode'
 import { errorText } from '#core/errors.ts'
 import type { AttemptDeps, AttemptRun } from './attempt-run.ts'
 import { containerOptions, type Sandbox } from './docker/options.ts'
+import { rememberLease } from './lease-file.ts'
 import { StepError } from './step-error.ts'
 import { removeContainer } from './steps/container.ts'
 import { fetchInputs } from './steps/inputs.ts'
@@ -16,34 +17,41 @@ import { createWorkspace } from './steps/workspace.ts'
 export async function prepare(run: AttemptRun, signal: AbortSignal): Promise<Docker.Container> {
   const { deps, job, workspace } = run
   const files = createWorkspace(workspace, job.spec.diskBytes).then(() => fetchInputs(job, workspace.workDir, deps.allowed, signal))
-  const created = prepareSandbox(run, signal).then(async (sandbox) => {
-    if (job.spec.requirements !== null) {
-      await files
-      await install(run, sandbox, signal)
-    }
-    const paths = [SITE_PACKAGES, job.spec.env.PYTHONPATH].filter((path) => path !== undefined && path !== '')
-    const env: Record<string, string> = job.spec.requirements === null ? {} : { PYTHONPATH: paths.join(':') }
-    return deps.docker.createContainer(containerOptions(job, { ...sandbox, env }))
-  })
-  // Both are waited for, whatever happens to one, so that nothing is made behind the clean-up's back.
-  const [filesEnd, containerEnd] = await Promise.allSettled([files, created])
+  const created = create(run, files, signal)
+  // Behind the creation, as making the note durable keeps the disk busy. Until then the renewal tells what is lost.
+  const noted = created.then(() => rememberLease(workspace, job))
+  // All are waited for, whatever happens to one, so that nothing is made behind the clean-up's back.
+  const ends = await Promise.allSettled([files, created, noted])
   try {
-    if (filesEnd.status === 'rejected') throw filesEnd.reason
-    if (containerEnd.status === 'rejected') throw containerEnd.reason
+    for (const end of ends) if (end.status === 'rejected') throw end.reason
     signal.throwIfAborted()
     run.snapshot = await takeSnapshot(workspace.workDir)
-    return containerEnd.value
+    return await created
   } catch (error) {
-    if (containerEnd.status === 'fulfilled') await removeContainer(containerEnd.value)
+    await created.then(removeContainer, () => undefined)
     throw error
   }
 }
 
-async function prepareSandbox(run: AttemptRun, signal: AbortSignal): Promise<Sandbox> {
+/** Creates the container by the image's name, at once; only when the engine does not have it is it pulled first. */
+async function create(run: AttemptRun, files: Promise<void>, signal: AbortSignal): Promise<Docker.Container> {
   const { deps, job, workspace } = run
-  const image = await deps.images.ensure(job.spec.image, signal)
-  run.imageDigest = image.digest
-  return { nodeId: deps.nodeId, imageId: image.id, workDir: workspace.workDir, network: job.spec.network ? await closedBridge(deps) : null }
+  const image = deps.images.ensure(job.spec.image, signal)
+  image.catch(() => undefined)
+  const sandbox = { nodeId: deps.nodeId, imageId: job.spec.image, workDir: workspace.workDir, network: job.spec.network ? await closedBridge(deps) : null }
+  const env: Record<string, string> = {}
+  if (job.spec.requirements !== null) {
+    await Promise.all([files, image])
+    await install(run, sandbox, signal)
+    env.PYTHONPATH = [SITE_PACKAGES, job.spec.env.PYTHONPATH].filter((path) => path !== undefined && path !== '').join(':')
+  }
+  const container = await deps.docker.createContainer(containerOptions(job, { ...sandbox, env })).catch(async (error: { statusCode?: number }) => {
+    if (error.statusCode !== 404) throw error
+    const { id } = await image
+    return deps.docker.createContainer(containerOptions(job, { ...sandbox, imageId: id, env }))
+  })
+  run.imageDigest = (await image).digest
+  return container
 }
 
 async function install(run: AttemptRun, sandbox: Sandbox, signal: AbortSignal): Promise<void> {
