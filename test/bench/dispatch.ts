@@ -11,6 +11,8 @@ import { type Platform, startPlatform } from '../harness/platform.ts'
 const { values } = parseArgs({ options: { jobs: { type: 'string', default: '60' } } })
 const count = Number(values.jobs)
 const IDLE_MS = 150
+/** Rounds that are not counted: they warm caches and connections. */
+const WARM_UP = 5
 
 const platform = await startPlatform({ RGRID_CLAIM_POLL_SECONDS: '30', RGRID_SWEEP_SECONDS: '30' }, true)
 try {
@@ -27,21 +29,24 @@ async function measure(platform: Platform): Promise<void> {
   const dispatchMs: number[] = []
   const jobMs: number[] = []
   const bareMs: number[] = []
-  for (let i = -3; i < count; i++) {
+  for (let i = -WARM_UP; i < count; i++) {
+    // One job that nobody watches, for the dispatch alone; one that is followed as rgrid does; the bare command.
+    const submittedMs = Date.now()
+    const unwatched = await submit(platform)
+    const dispatch = (await created.when(unwatched)) - submittedMs
+    await ended(platform, unwatched)
+    await pauseMs()
     const sentMs = Date.now()
-    const jobId = await submit(platform)
-    const endedMs = await ended(platform, jobId)
-    const createdMs = await created.when(jobId)
-    const bareStart = Date.now()
+    const job = (await ended(platform, await submit(platform))) - sentMs
+    await pauseMs()
+    const bareStartMs = Date.now()
     execFileSync('docker', ['run', '--rm', '--network', 'none', image, 'true'])
-    const bare = Date.now() - bareStart
-    // The first three warm caches and connections.
-    if (i >= 0) {
-      dispatchMs.push(createdMs - sentMs)
-      jobMs.push(endedMs - sentMs)
-      bareMs.push(bare)
-    }
-    await new Promise((resolve) => setTimeout(resolve, IDLE_MS))
+    const bare = Date.now() - bareStartMs
+    await pauseMs()
+    if (i < 0) continue
+    dispatchMs.push(dispatch)
+    jobMs.push(job)
+    bareMs.push(bare)
   }
   created.stop()
   const line = (what: string, values: number[]) =>
@@ -53,6 +58,10 @@ async function measure(platform: Platform): Promise<void> {
   console.log(
     `overhead of a job over docker run at p50: ${(quantile(jobMs, 0.5) - quantile(bareMs, 0.5)).toFixed(1)} ms, ratio ${(quantile(jobMs, 0.5) / quantile(bareMs, 0.5)).toFixed(2)}`,
   )
+}
+
+function pauseMs(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, IDLE_MS))
 }
 
 async function submit(platform: Platform): Promise<string> {
