@@ -3,6 +3,7 @@ import { globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { requireNode } from '#core/service/run.ts'
+import { freePorts } from './harness/ports.ts'
 
 /**
  * `node test/run.ts [--unit] [file…]`: starts the servers that integration tests need (beside any platform that
@@ -10,7 +11,6 @@ import { requireNode } from '#core/service/run.ts'
  */
 const ROOT = join(import.meta.dirname, '..')
 const STATE_DIR = join(ROOT, '.rgrid', 'test')
-const PORTS = { RGRID_PORT_API: '8480', RGRID_PORT_POSTGRES: '8481', RGRID_PORT_NATS: '8482', RGRID_PORT_S3: '8483' }
 
 requireNode()
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { unit: { type: 'boolean', default: false } } })
@@ -24,8 +24,10 @@ async function main(): Promise<number> {
   let failed = false
   if (unit.length > 0) failed = (await nodeTest(unit, 2, {})) !== 0
   if (slow.length > 0) {
-    const local = (command: string) => run([join(ROOT, 'infra/local/main.ts'), command], { ...PORTS, RGRID_STATE_DIR: STATE_DIR })
-    if ((await local('up-services')) !== 0) return 1
+    const ports = await freePorts()
+    const local = (command: string) => run([join(ROOT, 'infra/local/main.ts'), command], { ...ports, RGRID_STATE_DIR: STATE_DIR })
+    // What an earlier run left listens on other ports.
+    if ((await local('down-services')) !== 0 || (await local('up-services')) !== 0) return 1
     try {
       failed = (await nodeTest(slow, 1, servicesEnv())) !== 0 || failed
     } finally {

@@ -121,7 +121,7 @@ for folder in ('/work', '/tmp', '/dev/shm', '/var/lib', '/run', '/'):
 print('PROCESSES', len([p for p in os.listdir('/proc') if p.isdigit()]) < 6)
 print('SEEN', any('${secret}' in s for s in seen))
 print('SOCKET', os.path.exists('/var/run/docker.sock'))
-`.replace(`'${secret}'`, JSON.stringify([...secret].reverse().join('')) + '[::-1]'),
+`.replace(`'${secret}'`, `${JSON.stringify([...secret].reverse().join(''))}[::-1]`),
     { network: true },
   )
   assert.equal(stdout, 'PROCESSES True\nSEEN False\nSOCKET False\n')
@@ -149,7 +149,7 @@ def reach(address, port=${outside.port}):
         return 'refused'
 for name, address in ${JSON.stringify(Object.entries({ ordinary: targets.ordinary, metadata: targets.metadata, private: targets.privateAddress, allowed: targets.allowedPrivate, host: targets.host }))}:
     print(name, reach(address))
-print('bridge', [reach(gateway, p) for p in (22, 8490, 8482, 8481)])
+print('bridge', [reach(gateway, p) for p in (22, 111, 2375, ${new URL(platform.apiUrl).port})])
 `,
     { network: true },
   )
@@ -164,10 +164,10 @@ test('input URLs with private, loopback and metadata addresses are refused, also
   for (const url of [
     `http://${outside.metadata}/hetzner/v1/userdata`,
     `http://${outside.privateAddress}:${outside.port}/`,
-    'http://127.0.0.1:8490/healthz',
-    'http://localhost:8490/healthz',
-    'http://[::1]:8490/',
-    'http://2130706433:8490/',
+    `${platform.apiUrl}/healthz`,
+    platform.apiUrl.replace('127.0.0.1', 'localhost'),
+    platform.apiUrl.replace('127.0.0.1', '[::1]'),
+    platform.apiUrl.replace('127.0.0.1', '2130706433'),
   ]) {
     const { job } = await bash('cat x', { files: { inputs: [{ path: 'x', url }] } })
     assert.deepEqual([job.state, job.cause], ['failed', 'input'], url)

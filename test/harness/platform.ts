@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { freePorts } from './ports.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 
@@ -23,15 +24,7 @@ export interface Platform {
  */
 export async function startPlatform(env: Record<string, string> = {}, ownServices = false): Promise<Platform> {
   const stateDir = mkdtempSync(join(tmpdir(), 'rgrid-platform-'))
-  const settings = {
-    RGRID_STATE_DIR: stateDir,
-    RGRID_PORT_API: '8490',
-    RGRID_PORT_POSTGRES: '8491',
-    RGRID_PORT_NATS: '8492',
-    RGRID_PORT_S3: '8493',
-    ...(ownServices ? {} : givenServices()),
-    ...env,
-  }
+  const settings = { RGRID_STATE_DIR: stateDir, ...(await freePorts()), ...(ownServices ? {} : givenServices()), ...env }
   const local = async (...args: string[]) => {
     const result = await runCommand(process.execPath, [join(ROOT, 'infra/local/main.ts'), ...args], { env: settings })
     if (result.code !== 0) throw new Error(`${args.join(' ')} failed:\n${result.stdout}\n${result.stderr}`)
