@@ -1,12 +1,14 @@
 import { readdirSync, readFileSync } from 'node:fs'
 
-/** The variable that marks our processes: `<instance>/<name>`. */
+/** The variable that marks our processes: `<instance>/<name>/<spec>`. */
 export const MARK = 'RGRID_PROCESS'
 
 /** One of this instance's processes that is alive. */
 export interface RunningProcess {
   name: string
   pid: number
+  /** Stands for the settings it was started with; equal settings give an equal text. */
+  spec: string
 }
 
 /**
@@ -17,21 +19,21 @@ export function findProcesses(instance: string): RunningProcess[] {
   const found: RunningProcess[] = []
   for (const entry of readdirSync('/proc')) {
     const pid = Number(entry)
-    const name = Number.isInteger(pid) && pid !== process.pid ? nameOf(pid, instance) : undefined
-    if (name) found.push({ name, pid })
+    const ours = Number.isInteger(pid) && pid !== process.pid ? readMark(pid, instance) : undefined
+    if (ours) found.push(ours)
   }
   return found
 }
 
-function nameOf(pid: number, instance: string): string | undefined {
+function readMark(pid: number, instance: string): RunningProcess | undefined {
   try {
     const mark = readFileSync(`/proc/${pid}/environ`, 'utf8')
       .split('\0')
       .find((variable) => variable.startsWith(`${MARK}=${instance}/`))
-    const name = mark?.slice(MARK.length + 1 + instance.length + 1)
+    const [, name, spec = ''] = mark?.split('/') ?? []
     // Children such as mount or mkfs inherit the mark; only the entry point itself is the process.
     const args = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')
-    return name && args.some((arg) => arg.endsWith(`${name}/main.ts`)) ? name : undefined
+    return name && args.some((arg) => arg.endsWith(`${name}/main.ts`)) ? { name, pid, spec } : undefined
   } catch {
     // Ended meanwhile, or not ours to read.
     return undefined

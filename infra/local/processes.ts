@@ -1,8 +1,10 @@
 import { spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { closeSync, existsSync, openSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { lastLines } from './command.ts'
+import { checkPort } from './container.ts'
 import { SYSTEM_PATH } from './packages.ts'
 import { apiKeyPath, cleanEnv, enrolTokenPath, objectsEnv } from './prepare.ts'
 import { findProcesses, MARK } from './process-table.ts'
@@ -22,25 +24,35 @@ const READY_DEADLINE_MS = 60_000
 const STOP_DEADLINE_MS: Readonly<Record<ProcessName, number>> = { gateway: 10_000, scheduler: 10_000, 'node-runner': 30_000 }
 
 /**
- * Starts those of the named processes that do not run, each on its own (it outlives this command), logging to a file; the log
- * of the run before is kept as `.log.1`.
+ * Makes the named processes run with these settings, each on its own (it outlives this command), logging to a file; the
+ * log of the run before is kept as `.log.1`. One that runs with other settings is ended and started anew.
  */
-export function startProcesses(settings: Settings, connections: Connections, names: readonly ProcessName[]): void {
-  const running = new Map(findProcesses(settings.instance).map((process) => [process.name, process.pid]))
+export async function startProcesses(settings: Settings, connections: Connections, names: readonly ProcessName[]): Promise<void> {
+  const running = new Map(findProcesses(settings.instance).map((process) => [process.name, process]))
   for (const name of names) {
-    const pid = running.get(name)
-    if (pid) say(`${name} runs already (pid ${pid})`)
-    else say(`${name} started (pid ${startProcess(settings, name, environment(settings, connections)[name])})`)
+    const env = environment(settings, connections)[name]
+    const spec = describeSpec(settings, env)
+    const old = running.get(name)
+    if (old?.spec === spec) {
+      say(`${name} runs already (pid ${old.pid})`)
+      continue
+    }
+    if (old) {
+      say(`${name} runs with other settings (pid ${old.pid}): it is started anew`)
+      await stopProcess(settings, name)
+    }
+    if (name === 'gateway') await checkPort(settings.ports.api, name)
+    say(`${name} started (pid ${startProcess(settings, name, env, spec)})`)
   }
 }
 
-function startProcess(settings: Settings, name: ProcessName, env: Record<string, string>): number {
+function startProcess(settings: Settings, name: ProcessName, env: Record<string, string>, spec: string): number {
   const log = logPath(settings, name)
   if (existsSync(log)) renameSync(log, `${log}.1`)
   const output = openSync(log, 'a', 0o600)
   const child = spawn(process.execPath, [`${name}/main.ts`], {
     cwd: settings.root,
-    env: { ...cleanEnv(), PATH: SYSTEM_PATH, ...env, [MARK]: `${settings.instance}/${name}` },
+    env: { ...cleanEnv(), PATH: SYSTEM_PATH, ...env, [MARK]: `${settings.instance}/${name}/${spec}` },
     stdio: ['ignore', output, output],
     detached: true,
   })
@@ -50,6 +62,16 @@ function startProcess(settings: Settings, name: ProcessName, env: Record<string,
   if (!child.pid) throw new Error(`${name} could not be started`)
   writeWhole(pidPath(settings, name), `${child.pid}\n`)
   return child.pid
+}
+
+// What the process reads: the variables that are its own, those handed through, and the program.
+function describeSpec(settings: Settings, env: Record<string, string>): string {
+  const handed = Object.entries(cleanEnv()).filter(([name]) => name.startsWith('RGRID_') && name !== MARK)
+  const all = Object.entries({ ...Object.fromEntries(handed), ...env }).sort()
+  return createHash('sha256')
+    .update(JSON.stringify([settings.root, process.version, all]))
+    .digest('hex')
+    .slice(0, 16)
 }
 
 function environment(settings: Settings, connections: Connections): Record<ProcessName, Record<string, string>> {
@@ -138,13 +160,17 @@ export function describeDeath(settings: Settings, name: ProcessName): string {
 /** Ends our processes: asked first (SIGTERM), after their deadline killed. Returns what was stopped. */
 export async function stopProcesses(settings: Settings): Promise<string[]> {
   const stopped: string[] = []
-  for (const name of PROCESSES.toReversed()) {
-    for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
-      const alive = await endProcess(settings, name, signal)
-      stopped.push(...alive.map((pid) => `${name} (pid ${pid}${signal === 'SIGKILL' ? ', killed' : ''})`))
-    }
-    rmSync(pidPath(settings, name), { force: true })
+  for (const name of PROCESSES.toReversed()) stopped.push(...(await stopProcess(settings, name)))
+  return stopped
+}
+
+async function stopProcess(settings: Settings, name: ProcessName): Promise<string[]> {
+  const stopped: string[] = []
+  for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+    const alive = await endProcess(settings, name, signal)
+    stopped.push(...alive.map((pid) => `${name} (pid ${pid}${signal === 'SIGKILL' ? ', killed' : ''})`))
   }
+  rmSync(pidPath(settings, name), { force: true })
   return stopped
 }
 

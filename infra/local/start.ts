@@ -22,9 +22,9 @@ export async function start(settings: Settings, signal: AbortSignal): Promise<vo
     // Two lanes: the services are up and prepared while the runtimes' images are still being built.
     const services = startServices(settings, docker, images, connections, signal).then(() => prepareStore(settings, connections, signal))
     await Promise.all([services, prepareRuntimes(settings, images)])
-    startProcesses(settings, connections, ['gateway', 'scheduler'])
+    await startProcesses(settings, connections, ['gateway', 'scheduler'])
     await step('gateway', () => waitForGateway(settings, connections, signal))
-    startProcesses(settings, connections, ['node-runner'])
+    await startProcesses(settings, connections, ['node-runner'])
     await step('node', () => waitForNode(settings, connections, signal))
     writeEnvFile(settings, connections)
   })

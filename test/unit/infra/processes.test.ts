@@ -32,10 +32,10 @@ async function startScript(path: string, env: Record<string, string> = {}) {
 }
 
 test('a process is known by its mark and its entry point, not by a pid file', async () => {
-  const gateway = await startScript('gateway/main.ts', { [MARK]: `${settings.instance}/gateway` })
-  const child = await startScript('gateway/mount.ts', { [MARK]: `${settings.instance}/gateway` })
-  const foreign = await startScript('scheduler/main.ts', { [MARK]: 'ffffffff/scheduler' })
-  assert.deepEqual(findProcesses(settings.instance), [{ name: 'gateway', pid: gateway.pid }])
+  const gateway = await startScript('gateway/main.ts', { [MARK]: `${settings.instance}/gateway/a1b2` })
+  const child = await startScript('gateway/mount.ts', { [MARK]: `${settings.instance}/gateway/a1b2` })
+  const foreign = await startScript('scheduler/main.ts', { [MARK]: 'ffffffff/scheduler/a1b2' })
+  assert.deepEqual(findProcesses(settings.instance), [{ name: 'gateway', pid: gateway.pid, spec: 'a1b2' }])
   await gateway.end()
   assert.deepEqual(findProcesses(settings.instance), [])
   await Promise.all([child.end(), foreign.end()])
