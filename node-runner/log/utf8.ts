@@ -6,7 +6,7 @@ export function incompleteTail(data: Buffer): number {
   for (let back = 1; back <= Math.min(3, data.length); back++) {
     const byte = data[data.length - back] as number
     if ((byte & 0b1100_0000) === 0b1000_0000) continue
-    const length = byte >= 0b1111_0000 ? 4 : byte >= 0b1110_0000 ? 3 : byte >= 0b1100_0000 ? 2 : 1
+    const length = byte >= 0b1111_1000 ? 1 : byte >= 0b1111_0000 ? 4 : byte >= 0b1110_0000 ? 3 : byte >= 0b1100_0000 ? 2 : 1
     return length > back ? back : 0
   }
   return 0

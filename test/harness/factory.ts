@@ -1,18 +1,12 @@
 import { Type } from '@sinclair/typebox'
 import { sql } from 'slonik'
 import { newId } from '#core/ids.ts'
-import { type ResolvedSpec, resolveSpec } from '#core/job/resolve.ts'
 import type { Spec } from '#core/job/spec.ts'
 import type { JobState } from '#core/job/state.ts'
-import { RUNTIMES } from '#core/runtimes.ts'
 import { ensureProject } from '#store/bootstrap.ts'
 import type { Db } from '#store/pool.ts'
 import { row } from '#store/row.ts'
-
-/** A resolved spec with the defaults, changed as asked. */
-export function aSpec(change: Partial<Spec> = {}): ResolvedSpec {
-  return resolveSpec({ runtime: 'bash', command: ['true'], ...change }, RUNTIMES, [])
-}
+import { aSpec } from './spec.ts'
 
 /** Rows with defaults, written directly: for tests of what happens to them later. */
 export interface Factory {

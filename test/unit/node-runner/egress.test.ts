@@ -1,0 +1,32 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { parseAllowList } from '../../../node-runner/egress/allow-list.ts'
+import { egressRules, REFUSED_RANGES } from '../../../node-runner/egress/rules.ts'
+
+const chains = { forward: 'F', input: 'I' }
+
+test('both chains are replaced at once, exceptions stand before refusals, and the machine itself is refused last', () => {
+  const lines = egressRules(chains, [{ cidr: '10.1.2.3/32', port: 443 }], ['10.0.0.53'], ['198.51.100.1']).split('\n')
+  assert.deepEqual(lines.slice(0, 3), ['*filter', ':F - [0:0]', ':I - [0:0]'])
+  const index = (text: string) => lines.findIndex((line) => line.includes(text))
+  assert.ok(index('-A F -d 10.1.2.3/32 -p tcp --dport 443 -j RETURN') < index('-A F -d 10.0.0.0/8 -j REJECT'))
+  assert.ok(lines.includes('-A F -d 10.0.0.53/32 -p udp --dport 53 -j RETURN'))
+  for (const range of [...REFUSED_RANGES, '198.51.100.1/32']) assert.ok(lines.includes(`-A F -d ${range} -j REJECT`), range)
+  assert.equal(lines.filter((line) => line.startsWith('-A I')).at(-1), '-A I -j REJECT')
+  assert.equal(lines.at(-2), 'COMMIT')
+})
+
+test('the metadata address and every private range are refused', () => {
+  for (const range of ['169.254.0.0/16', '10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10', '127.0.0.0/8'])
+    assert.ok(REFUSED_RANGES.includes(range))
+})
+
+test('the list of exceptions is read, or refused with the entry that is wrong', () => {
+  assert.deepEqual(parseAllowList('10.0.0.5, 10.1.0.0/16:5432'), [
+    { cidr: '10.0.0.5/32', port: undefined },
+    { cidr: '10.1.0.0/16', port: 5432 },
+  ])
+  assert.deepEqual(parseAllowList(''), [])
+  for (const wrong of ['example.com', '10.0.0.0/33', '10.0.0.300', '10.0.0.1:0', '10.0.0.1:99999', '::1', '10.0.0.1; -j ACCEPT'])
+    assert.throws(() => parseAllowList(wrong), new RegExp(`"${wrong.replaceAll(/[.?*+^$[\]\\(){}|-]/g, '\\$&')}"`))
+})
