@@ -20,16 +20,20 @@ async function main(): Promise<number> {
   const wanted = (pattern: string) =>
     positionals.length > 0 ? positionals.filter((file) => file.includes(pattern.split('/')[1] ?? '')) : globSync(pattern, { cwd: ROOT }).sort()
   const unit = wanted('test/unit/**/*.test.ts')
-  const slow = values.unit ? [] : [...wanted('test/integration/**/*.test.ts'), ...wanted('test/e2e/**/*.test.ts')]
+  const integration = values.unit ? [] : wanted('test/integration/**/*.test.ts')
+  // Behind the others: a platform that is started on the same Postgres sets the passwords of its roles.
+  const endToEnd = values.unit ? [] : wanted('test/e2e/**/*.test.ts')
   let failed = false
   if (unit.length > 0) failed = (await nodeTest(unit, 2, {})) !== 0
-  if (slow.length > 0) {
+  if (integration.length + endToEnd.length > 0) {
     const ports = await freePorts()
     const local = (command: string) => run([join(ROOT, 'infra/local/main.ts'), command], { ...ports, RGRID_STATE_DIR: STATE_DIR })
     // What an earlier run left listens on other ports.
     if ((await local('down-services')) !== 0 || (await local('up-services')) !== 0) return 1
     try {
-      failed = (await nodeTest(slow, 1, servicesEnv())) !== 0 || failed
+      for (const files of [integration, endToEnd]) {
+        if (files.length > 0) failed = (await nodeTest(files, 1, servicesEnv())) !== 0 || failed
+      }
     } finally {
       failed = (await local('down-services')) !== 0 || failed
     }
