@@ -15,6 +15,10 @@ export interface Platform {
   env: Record<string, string>
   /** Calls the API with the key. */
   api(method: string, path: string, body?: unknown): Promise<Response>
+  /** Ends one of its processes as a crash would. */
+  kill(name: 'gateway' | 'scheduler' | 'node-runner'): void
+  /** Starts again what does not run. */
+  start(): Promise<void>
   stop(): Promise<void>
 }
 
@@ -53,6 +57,8 @@ export async function startPlatform(env: Record<string, string> = {}, ownService
         headers: { authorization: `Bearer ${apiKey}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       }),
+    kill: (name) => void process.kill(Number(readFileSync(join(stateDir, 'run', `${name}.pid`), 'utf8')), 'SIGKILL'),
+    start: () => local('start', '--detach'),
     stop,
   }
 }
