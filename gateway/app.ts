@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import swagger from '@fastify/swagger'
 import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox'
-import fastify, { type FastifyInstance, LogController } from 'fastify'
+import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from 'fastify'
 import { RGridError } from '#core/errors.ts'
 import type { GatewayDeps } from './deps.ts'
 import { requireKey } from './plugins/auth.ts'
@@ -16,6 +16,12 @@ import { projectRoutes } from './routes/projects.ts'
 
 const MAX_BODY_BYTES = 4 * 2 ** 20
 
+/** One line for each request. The route's pattern and not the address: an address may hold what nobody should read later. */
+function logRequest(request: FastifyRequest, reply: FastifyReply): void {
+  const route = request.routeOptions.url ?? 'none'
+  request.log.info({ method: request.method, route, status: reply.statusCode, ms: Math.round(reply.elapsedTime * 10) / 10 }, 'request')
+}
+
 /** The HTTP application, ready to listen or to be called by a test. Knows nothing of sockets and signals. */
 export async function buildApp(deps: GatewayDeps): Promise<FastifyInstance> {
   const app = fastify({
@@ -29,22 +35,17 @@ export async function buildApp(deps: GatewayDeps): Promise<FastifyInstance> {
   app.setValidatorCompiler(TypeBoxValidatorCompiler)
   app.removeContentTypeParser('text/plain')
   registerErrors(app as unknown as FastifyInstance)
+  // Followers would keep the server open for as long as their jobs run: they are told and let go before it closes.
+  const stopping = new AbortController()
+  app.addHook('preClose', async () => stopping.abort())
   app.addHook('onRequest', async (request, reply) => {
     reply.headers({ 'x-request-id': request.id, 'x-content-type-options': 'nosniff', 'cache-control': 'no-store' })
     // No text of ours holds NUL and Postgres takes none, so it is refused here, once for all parameters.
     if (/%00/.test(request.url)) throw new RGridError('bad_request', 'the address holds NUL (%00)')
   })
-  app.addHook('onResponse', async (request, reply) => {
-    // The route's pattern and not the address: an address may hold what nobody should read later.
-    request.log.info(
-      {
-        method: request.method,
-        route: request.routeOptions.url ?? 'none',
-        status: reply.statusCode,
-        ms: Math.round(reply.elapsedTime * 10) / 10,
-      },
-      'request',
-    )
+  app.addHook('onResponse', async (request, reply) => logRequest(request, reply))
+  app.addHook('onRequestAbort', async (request) => {
+    request.log.info({ method: request.method, route: request.routeOptions.url ?? 'none' }, 'the client went away')
   })
   await app.register(swagger, {
     openapi: {
@@ -65,7 +66,8 @@ export async function buildApp(deps: GatewayDeps): Promise<FastifyInstance> {
   await app.register(
     async (keyed) => {
       requireKey(keyed as unknown as FastifyInstance, deps)
-      for (const routes of [projectRoutes, jobRoutes, batchRoutes, logRoutes, fileRoutes, nodeRoutes]) await keyed.register(routes, { deps })
+      for (const routes of [projectRoutes, jobRoutes, batchRoutes, logRoutes, fileRoutes, nodeRoutes])
+        await keyed.register(routes, { deps, stopping: stopping.signal })
     },
     { prefix: '/v1' },
   )

@@ -17,6 +17,4 @@ export interface GatewayDeps {
   natsNodeUrl: string
   nodeJwtSeconds: number
   urlSeconds: number
-  /** Aborted when the gateway stops: followers are told and let go. */
-  stopping: AbortSignal
 }

@@ -22,7 +22,6 @@ async function main(): Promise<void> {
   const objects = createObjects(objectsConfig(env))
   const bus = await connectService({ name: 'gateway', url: env.RGRID_NATS_URL, credsFile: env.RGRID_NATS_CREDS_FILE, log })
   await ensureStreams(bus)
-  const stopping = new AbortController()
   const app = await buildApp({
     db,
     bus,
@@ -33,7 +32,6 @@ async function main(): Promise<void> {
     natsNodeUrl: env.RGRID_NATS_NODE_URL ?? env.RGRID_NATS_URL,
     nodeJwtSeconds: env.RGRID_NODE_JWT_SECONDS,
     urlSeconds: env.RGRID_URL_SECONDS,
-    stopping: stopping.signal,
   })
   const at = env.RGRID_LISTEN.lastIndexOf(':')
 
@@ -46,7 +44,6 @@ async function main(): Promise<void> {
           await app.listen({ host: env.RGRID_LISTEN.slice(0, at), port: Number(env.RGRID_LISTEN.slice(at + 1)) })
         },
         async stop() {
-          stopping.abort()
           await app.close()
         },
       },

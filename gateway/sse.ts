@@ -26,7 +26,15 @@ export async function sendEvents(
   raw.on('close', () => gone.abort())
   // A write after the reader has gone is an error event, and one that nobody hears ends the process.
   raw.on('error', () => gone.abort())
-  raw.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-store', 'x-accel-buffering': 'no', 'x-request-id': request.id })
+  raw.writeHead(200, {
+    'content-type': 'text/event-stream; charset=utf-8',
+    'cache-control': 'no-store',
+    'x-accel-buffering': 'no',
+    'x-content-type-options': 'nosniff',
+    'x-request-id': request.id,
+    // Kept alive after its end it would keep a gateway that stops from closing.
+    connection: 'close',
+  })
   raw.flushHeaders()
   const write = async (text: string) => {
     if (!raw.write(text)) await once(raw, 'drain', { signal })

@@ -23,7 +23,7 @@ const Query = Type.Object(
 )
 
 /** The log of a job: whole, as text or NDJSON, or followed live. */
-export const logRoutes: FastifyPluginAsyncTypebox<{ deps: GatewayDeps }> = async (app, { deps }) => {
+export const logRoutes: FastifyPluginAsyncTypebox<{ deps: GatewayDeps; stopping: AbortSignal }> = async (app, { deps, stopping }) => {
   app.get('/jobs/:id/logs', { schema: { summary: 'The log of a job', params: Id, querystring: Query } }, async (request, reply) => {
     const principal = principalOf(request)
     const { id } = request.params
@@ -31,7 +31,7 @@ export const logRoutes: FastifyPluginAsyncTypebox<{ deps: GatewayDeps }> = async
     if (!job) throw noJob(id)
     if (request.query.follow) {
       const from = positionOf(request.headers['last-event-id'], request.query.attempt)
-      return sendEvents(request, reply, deps.stopping, (signal) => followJob(deps, principal, id, from, signal))
+      return sendEvents(request, reply, stopping, (signal) => followJob(deps, principal, id, from, signal))
     }
     const number = request.query.attempt ?? Math.max(1, job.attemptCount)
     const [place] = await readLogPlaces(deps.db, id, number)
@@ -59,6 +59,7 @@ type Place = Parameters<typeof readLog>[2]
 
 async function* ndjson(deps: GatewayDeps, owner: LogOwner, place: Place): AsyncGenerator<string> {
   for await (const { seq, chunks } of readLog(deps, owner, place)) {
+    if (chunks.length === 0) continue
     const line: LogBatch = { attempt: place.number, seq, chunks }
     yield `${JSON.stringify(line)}\n`
   }

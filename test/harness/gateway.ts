@@ -30,8 +30,6 @@ export interface TestGateway {
   call(method: 'GET' | 'POST' | 'DELETE', url: string, body?: unknown, headers?: Record<string, string>): Promise<LightMyRequestResponse>
   /** Listens on a port of the loopback interface and returns the address. */
   listen(): Promise<string>
-  /** What the gateway does first when it stops. */
-  beginStop(): void
   stop(): Promise<void>
 }
 
@@ -54,7 +52,6 @@ export async function startGateway(change: Partial<GatewayDeps> = {}, through = 
       done()
     },
   })
-  const stopping = new AbortController()
   const app = await buildApp({
     db,
     bus,
@@ -65,7 +62,6 @@ export async function startGateway(change: Partial<GatewayDeps> = {}, through = 
     natsNodeUrl: services.natsUrl,
     nodeJwtSeconds: 3600,
     urlSeconds: 600,
-    stopping: stopping.signal,
     ...change,
   })
   return {
@@ -85,9 +81,7 @@ export async function startGateway(change: Partial<GatewayDeps> = {}, through = 
         ...(body === undefined ? {} : { payload: body as object }),
       }),
     listen: () => app.listen({ host: '127.0.0.1', port: 0 }),
-    beginStop: () => stopping.abort(),
     async stop() {
-      stopping.abort()
       await app.close()
       await Promise.all([bus.close(), db.end(), admin.end(), attempts.close()])
       objects.close()

@@ -1,0 +1,77 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
+import { test } from 'node:test'
+import { sleep, withDeadline } from '#core/service/time.ts'
+import { openEvents } from '../../harness/event-stream.ts'
+import { startGateway, type TestGateway } from '../../harness/gateway.ts'
+import { line, publishLog } from '../../harness/log-writer.ts'
+
+async function withGateway(work: (gateway: TestGateway, address: string) => Promise<void>): Promise<void> {
+  const gateway = await startGateway()
+  try {
+    await work(gateway, await gateway.listen())
+  } finally {
+    await gateway.stop()
+  }
+}
+
+/** A reader that asks for the stream and then reads nothing. */
+async function deafReader(gateway: TestGateway, address: string, jobId: string): Promise<Socket> {
+  const { hostname, port } = new URL(address)
+  const socket = connect(Number(port), hostname)
+  await once(socket, 'connect')
+  socket.write(`GET /v1/jobs/${jobId}/logs?follow=true HTTP/1.1\r\nHost: x\r\nX-RGrid-Key: ${gateway.key}\r\n\r\n`)
+  await once(socket, 'data')
+  return socket.pause()
+}
+
+test('a gateway that stops says so to its followers, and closes', () =>
+  withGateway(async (gateway, address) => {
+    const jobId = await gateway.factory.job()
+    const stream = await openEvents(`${address}/v1/jobs/${jobId}/logs?follow=true`, { 'x-rgrid-key': gateway.key })
+    assert.equal((await stream.next())?.event, 'status')
+    const started = performance.now()
+    const closed = gateway.app.close()
+    assert.equal(await stream.next(), undefined)
+    assert.deepEqual(stream.comments, ['the gateway stops; connect again'])
+    await closed
+    assert.ok(performance.now() - started < 1000)
+  }))
+
+test('a reader that reads nothing costs a bounded amount of memory, and does not keep a gateway from stopping', () =>
+  withGateway(async (gateway, address) => {
+    const job = await gateway.attempts.assign(await gateway.factory.job())
+    const text = 'x'.repeat(200_000)
+    for (let seq = 1; seq <= 400; seq += 50)
+      await publishLog(
+        gateway.bus,
+        job,
+        Array.from({ length: 50 }, (_, i) => line(seq + i, text)),
+      )
+    const baseline = process.memoryUsage().rss
+    const socket = await deafReader(gateway, address, job.jobId)
+    // A second follower that reads all 80 MB shows that there was time enough to send them to the first one too.
+    const reader = await openEvents(`${address}/v1/jobs/${job.jobId}/logs?follow=true`, { 'x-rgrid-key': gateway.key })
+    await reader.until(({ id }) => id === '1.400')
+    reader.close()
+    assert.ok(socket.bytesRead < 20e6, `${socket.bytesRead} bytes were taken from the deaf reader's socket`)
+    const grown = process.memoryUsage().rss - baseline
+    const started = performance.now()
+    await gateway.app.close()
+    const closing = performance.now() - started
+    socket.destroy()
+    assert.ok(closing < 10_000, `${closing} ms`)
+    assert.ok(grown < 400e6, `${grown} bytes`)
+  }))
+
+test('a follower that leaves is noticed, and its request is in the log like any other', () =>
+  withGateway(async (gateway, address) => {
+    const jobId = await gateway.factory.job()
+    const stream = await openEvents(`${address}/v1/jobs/${jobId}/logs?follow=true`, { 'x-rgrid-key': gateway.key })
+    await stream.next()
+    stream.close()
+    await withDeadline('the line in the log', 5000, async (signal) => {
+      while (!gateway.logged.some((text) => text.includes('/v1/jobs/:id/logs'))) await sleep(10, signal)
+    })
+  }))
