@@ -59,7 +59,7 @@ exit 3
 })
 
 test('a line is seen within a second of being printed, not when the job ends', async () => {
-  write('slow.py', 'import time\nfor i in range(3):\n    print("line", i)\n    time.sleep(1.5)\n')
+  write('slow.py', 'import time\nfor i in range(3):\n    print(f"line {i}")\n    time.sleep(1.5)\n')
   const result = await rgrid(platform, ['run', 'slow.py'], { cwd: dir })
   assert.equal(result.code, 0, result.stderr)
   const seen = ['line 0', 'line 1', 'line 2'].map((line) => result.chunks.find((chunk) => chunk.stream === 'stdout' && chunk.text.includes(line))?.atMs ?? 0)
