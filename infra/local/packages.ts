@@ -10,6 +10,7 @@ const PACKAGE_OF: Readonly<Record<string, string>> = {
   'mkfs.ext4': 'e2fsprogs',
   losetup: 'mount',
   mmdebstrap: 'mmdebstrap',
+  ip: 'iproute2',
 }
 
 /** Commands that live in sbin are found although a user's PATH may lack it. */

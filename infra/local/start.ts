@@ -34,6 +34,8 @@ export async function start(settings: Settings, signal: AbortSignal): Promise<vo
 export async function startOnlyServices(settings: Settings, signal: AbortSignal): Promise<void> {
   await withLock(settings, async () => {
     const docker = await openEngine(settings, signal)
+    // With it, tests of isolation make networks of their own.
+    await ensureCommands(['ip'], signal)
     const images = createImages(settings, docker, signal)
     const connections = makeSecrets(settings)
     await makeTrust(settings, connections, signal)
