@@ -93,6 +93,15 @@ export function verifyCredentialProof(publicKey: string, nodeId: string, issuedA
   }
 }
 
+/** Whether this is the public half of a user's key, with the right checksum. */
+export function isUserKey(publicKey: string): boolean {
+  try {
+    return publicKey.startsWith('U') && fromPublic(publicKey).getPublicKey() === publicKey
+  } catch {
+    return false
+  }
+}
+
 /** A node's own key pair. The seed stays on the node. */
 export function createNodeKey(): { publicKey: string; seed: string } {
   const user = createUser()

@@ -144,7 +144,7 @@ export const EnrolRequest = Type.Object(
     pool: Type.String({ pattern: '^[a-z0-9-]{1,32}$' }),
     slots: Type.Integer({ minimum: 1, maximum: 1024 }),
     memoryBytes: Type.Integer({ minimum: 64 * 2 ** 20 }),
-    version: Type.String({ maxLength: 64 }),
+    version: Type.String({ pattern: '^[\\x21-\\x7e]{1,64}$' }),
   },
   { additionalProperties: false },
 )

@@ -10,6 +10,8 @@ import type { GatewayDeps } from './deps.ts'
 
 /** More wake-ups at once than this bring nothing: a node that hears one claims for all its slots. */
 const MAX_WAKES = 16
+/** The most faults that one answer names. */
+const MAX_ISSUES = 50
 
 /** Wakes nodes after work was queued; a wake-up that is lost is healed by the scheduler's sweep. */
 export function wakeNodes(deps: GatewayDeps, jobs: number): void {
@@ -41,14 +43,17 @@ export async function checkFiles(
   const wanted = new Set(jobs.flatMap((job) => job.resolved.inputs.flatMap((input) => input.file ?? [])))
   if (wanted.size === 0) return
   const ready = await readyFiles(deps.db, principal.projectId, [...wanted])
-  const issues: Issue[] = []
+  // By path, as an input of a batch's template is one of each of its jobs.
+  const issues = new Map<string, Issue>()
   for (const [index, job] of jobs.entries()) {
     for (const [i, input] of job.resolved.inputs.entries()) {
-      if (input.file !== undefined && !ready.has(input.file))
-        issues.push({ path: `${at(index, i)}.file`, message: `${input.file} is no uploaded file of this project` })
+      if (input.file === undefined || ready.has(input.file)) continue
+      const path = `${at(index, i)}.file`
+      issues.set(path, { path, message: `${input.file} is no uploaded file of this project` })
     }
+    if (issues.size >= MAX_ISSUES) break
   }
-  if (issues.length > 0) throw validationError(issues.slice(0, 50))
+  if (issues.size > 0) throw validationError([...issues.values()].slice(0, MAX_ISSUES))
 }
 
 /** A cursor of a list: opaque to clients. */

@@ -1,8 +1,8 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
-import { mintNodeJwt, verifyCredentialProof } from '#bus/credentials.ts'
+import { isUserKey, mintNodeJwt, verifyCredentialProof } from '#bus/credentials.ts'
 import { CredentialRequest, EnrolRequest, NodeCredential, NodeList } from '#core/api.ts'
-import { RGridError } from '#core/errors.ts'
+import { RGridError, validationError } from '#core/errors.ts'
 import { nowMs } from '#core/service/time.ts'
 import { enrolNode, listNodes, nodeKey } from '#store/nodes.ts'
 import type { GatewayDeps } from '../deps.ts'
@@ -26,6 +26,7 @@ export const nodeDoorRoutes: FastifyPluginAsyncTypebox<{ deps: GatewayDeps }> = 
     '/nodes/enrol',
     { schema: { summary: 'Become a node, with a one-time token', body: EnrolRequest, response: { 201: NodeCredential } } },
     async (request, reply) => {
+      if (!isUserKey(request.body.publicKey)) throw validationError([{ path: 'publicKey', message: 'is not the public key of a NATS user' }])
       const enrolled = await enrolNode(deps.db, request.body)
       if (!enrolled) throw new RGridError('unauthenticated', 'this enrolment token is not known, was used already or has expired; make a new one')
       request.log.info({ nodeId: enrolled.nodeId, to: 'ready' }, 'node enrolled')

@@ -97,6 +97,18 @@ for (const subject of [
   })
 }
 
+test('a node’s credential cannot hear every wake-up by joining a group of its own, nor those of another pool', async () => {
+  for (const [subject, queue] of [
+    [wakeSubject('default'), 'mine'],
+    [wakeSubject('other'), 'runners'],
+  ] as const) {
+    const denied = Promise.withResolvers<string>()
+    stolen.subscribe(subject, { queue, callback: (error) => error && denied.resolve(error.message) })
+    await stolen.flush()
+    assert.match(await denied.promise, /permission/i)
+  }
+})
+
 test('what a node needs is allowed', async () => {
   const before = refused.length
   for (const request of NODE_REQUESTS) stolen.publish(nodeRequestSubject(attacker, request), 'x', { reply: `${inboxPrefix(attacker)}.x` })
