@@ -77,16 +77,15 @@ function toRGridError(error: FastifyError): RGridError {
   return new RGridError('internal', error.message, { cause: error })
 }
 
-const AWAY =
-  /ECONNREFUSED|ECONNRESET|ETIMEDOUT|EPIPE|ENOTFOUND|Connection terminated|terminating connection|the database system is|connection timeout|CONNECTION_CLOSED|not accepting connections/i
+// Postgres, S3 (sockets), NATS (codes of its client), and what we gave up waiting for.
+const AWAY_TEXT =
+  /ECONNREFUSED|ECONNRESET|ETIMEDOUT|EPIPE|ENOTFOUND|socket hang up|Connection terminated|terminating connection|the database system is|connection timeout|not accepting connections/i
+const AWAY_NATS: readonly unknown[] = ['TIMEOUT', '503', 'DISCONNECT', 'CONNECTION_CLOSED', 'CONNECTION_DRAINING', 'CONNECTION_REFUSED', 'CONNECTION_TIMEOUT']
+const AWAY_NAMES = /^(ConnectionError|BackendTerminated.*|DeadlineError|TimeoutError)$/
 
 function isAway(error: unknown, depth = 0): boolean {
   if (!(error instanceof Error) || depth > 5) return false
-  if (
-    error.name === 'ConnectionError' ||
-    error.name.startsWith('BackendTerminated') ||
-    AWAY.test(`${error.message} ${(error as { code?: string }).code ?? ''}`)
-  )
-    return true
-  return isAway(error.cause, depth + 1)
+  const { code } = error as { code?: unknown }
+  if (error.name === 'NatsError' && AWAY_NATS.includes(code)) return true
+  return AWAY_NAMES.test(error.name) || AWAY_TEXT.test(`${error.message} ${code ?? ''}`) || isAway(error.cause, depth + 1)
 }

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { Value } from '@sinclair/typebox/value'
+import { connectService } from '#bus/bus.ts'
 import { Problem } from '#core/api.ts'
 import { newId } from '#core/ids.ts'
+import { createLog } from '#core/service/log.ts'
+import { createObjects } from '#store/objects.ts'
 import { startCable } from '../../harness/cable.ts'
 import { startGateway, type TestGateway } from '../../harness/gateway.ts'
 import { testServices } from '../../harness/services.ts'
@@ -92,6 +95,34 @@ test('when Postgres is away the answer is 503 with Retry-After, readiness says w
   } finally {
     await cut.stop()
     await cable.close()
+  }
+})
+
+test('when NATS or the object store is away only what needs them is 503, and jobs are still taken', async () => {
+  const services = testServices()
+  const natsCable = await startCable(services.natsUrl)
+  const s3Cable = await startCable(services.s3.url)
+  const log = createLog('test', 'silent')
+  const bus = await connectService({ name: 'cut', url: natsCable.through(services.natsUrl), credsFile: `${services.natsTrustDir}/gateway.creds`, log })
+  const s3Url = s3Cable.through(services.s3.url).replace(/\/$/, '')
+  const objects = createObjects({ ...services.s3, url: s3Url, presignUrl: services.s3.url })
+  const cut = await startGateway({ bus, objects })
+  try {
+    const job = await cut.attempts.assign(await cut.factory.job())
+    natsCable.cut()
+    s3Cable.cut()
+    const log = await cut.call('GET', `/v1/jobs/${job.jobId}/logs`)
+    assert.equal(log.statusCode, 503, log.body)
+    const file = await cut.call('POST', '/v1/projects/default/files', { sha256: 'a'.repeat(64), sizeBytes: 1 })
+    assert.equal(file.statusCode, 503, file.body)
+    assert.equal((await cut.call('POST', JOBS, { spec: { runtime: 'bash', command: ['true'] } })).statusCode, 201)
+    assert.deepEqual((await cut.call('GET', '/readyz')).json().checks, { postgres: 'ok', nats: 'does not answer', s3: 'does not answer' })
+  } finally {
+    natsCable.mend()
+    await cut.stop()
+    await bus.close()
+    objects.close()
+    await Promise.all([natsCable.close(), s3Cable.close()])
   }
 })
 
