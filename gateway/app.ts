@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto'
-import swagger from '@fastify/swagger'
 import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox'
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from 'fastify'
 import { RGridError } from '#core/errors.ts'
@@ -7,6 +6,7 @@ import type { GatewayDeps } from './deps.ts'
 import { requireKey } from './plugins/auth.ts'
 import { registerErrors, sendFrameworkError } from './plugins/errors.ts'
 import { registerHealth } from './plugins/health.ts'
+import { registerOpenApi } from './plugins/openapi.ts'
 import { batchRoutes } from './routes/batches.ts'
 import { fileRoutes } from './routes/files.ts'
 import { jobRoutes } from './routes/jobs.ts'
@@ -47,21 +47,8 @@ export async function buildApp(deps: GatewayDeps): Promise<FastifyInstance> {
   app.addHook('onRequestAbort', async (request) => {
     request.log.info({ method: request.method, route: request.routeOptions.url ?? 'none' }, 'the client went away')
   })
-  await app.register(swagger, {
-    openapi: {
-      openapi: '3.1.0',
-      info: {
-        title: 'RGrid',
-        version: '1',
-        description: 'Runs short containerised jobs. Errors are problem documents (RFC 9457).',
-        license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
-      },
-      components: { securitySchemes: { key: { type: 'http', scheme: 'bearer', description: 'An API key, `rgrid_live_…`; also as X-RGrid-Key' } } },
-      security: [{ key: [] }],
-    },
-  })
+  await registerOpenApi(app as unknown as FastifyInstance)
   registerHealth(app as unknown as FastifyInstance, deps)
-  app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger())
   await app.register(nodeDoorRoutes, { prefix: '/v1', deps })
   await app.register(
     async (keyed) => {

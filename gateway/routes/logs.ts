@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
-import type { LogBatch } from '#core/api.ts'
+import { LogBatch, LogEnd, LogStatus } from '#core/api.ts'
 import { RGridError } from '#core/errors.ts'
 import { readJobView, readLogPlaces } from '#store/job-query.ts'
 import type { GatewayDeps } from '../deps.ts'
@@ -22,27 +22,41 @@ const Query = Type.Object(
   { additionalProperties: false },
 )
 
+const ANSWER = {
+  description: 'stdout and stderr as they were written; or a LogBatch a line; or, followed, the events log (LogBatch), status (LogStatus) and end (LogEnd)',
+  content: {
+    'text/plain': { schema: Type.Unsafe<string | Readable>(Type.String()) },
+    'application/x-ndjson': { schema: LogBatch },
+    'text/event-stream': { schema: Type.Union([LogBatch, LogStatus, LogEnd]) },
+  },
+}
+
 /** The log of a job: whole, as text or NDJSON, or followed live. */
 export const logRoutes: FastifyPluginAsyncTypebox<{ deps: GatewayDeps; stopping: AbortSignal }> = async (app, { deps, stopping }) => {
-  app.get('/jobs/:id/logs', { schema: { summary: 'The log of a job', params: Id, querystring: Query } }, async (request, reply) => {
-    const principal = principalOf(request)
-    const { id } = request.params
-    const job = await readJobView(deps.db, principal.projectId, id)
-    if (!job) throw noJob(id)
-    if (request.query.follow) {
-      const from = positionOf(request.headers['last-event-id'], request.query.attempt)
-      return sendEvents(request, reply, stopping, (signal) => followJob(deps, principal, id, from, signal))
-    }
-    const number = request.query.attempt ?? Math.max(1, job.attemptCount)
-    const [place] = await readLogPlaces(deps.db, id, number)
-    if (request.query.attempt !== undefined && place?.number !== number)
-      throw new RGridError('not_found', `job ${id} has no attempt ${number}; it has had ${job.attemptCount}`)
-    const owner = { ...principal, jobId: id }
-    const asJson = request.query.format === 'ndjson' || (request.query.format === undefined && (request.headers.accept ?? '').includes('application/x-ndjson'))
-    reply.type(asJson ? 'application/x-ndjson' : 'text/plain; charset=utf-8').header('x-content-type-options', 'nosniff')
-    if (!place) return reply.send('')
-    return reply.send(Readable.from(await begun<string | Buffer>(asJson ? ndjson(deps, owner, place) : text(deps, owner, place, request.query.stream))))
-  })
+  app.get(
+    '/jobs/:id/logs',
+    { exposeHeadRoute: false, schema: { summary: 'The log of a job', params: Id, querystring: Query, response: { 200: ANSWER } } },
+    async (request, reply) => {
+      const principal = principalOf(request)
+      const { id } = request.params
+      const job = await readJobView(deps.db, principal.projectId, id)
+      if (!job) throw noJob(id)
+      if (request.query.follow) {
+        const from = positionOf(request.headers['last-event-id'], request.query.attempt)
+        return sendEvents(request, reply, stopping, (signal) => followJob(deps, principal, id, from, signal))
+      }
+      const number = request.query.attempt ?? Math.max(1, job.attemptCount)
+      const [place] = await readLogPlaces(deps.db, id, number)
+      if (request.query.attempt !== undefined && place?.number !== number)
+        throw new RGridError('not_found', `job ${id} has no attempt ${number}; it has had ${job.attemptCount}`)
+      const owner = { ...principal, jobId: id }
+      const asJson =
+        request.query.format === 'ndjson' || (request.query.format === undefined && (request.headers.accept ?? '').includes('application/x-ndjson'))
+      reply.type(asJson ? 'application/x-ndjson' : 'text/plain; charset=utf-8').header('x-content-type-options', 'nosniff')
+      if (!place) return reply.send('')
+      return reply.send(Readable.from(await begun<string | Buffer>(asJson ? ndjson(deps, owner, place) : text(deps, owner, place, request.query.stream))))
+    },
+  )
 }
 
 /** Reads the first piece before anything is answered: a log that cannot be read is an error then, not an empty answer. */

@@ -24,7 +24,7 @@ export const nodeDoorRoutes: FastifyPluginAsyncTypebox<{ deps: GatewayDeps }> = 
 
   app.post(
     '/nodes/enrol',
-    { schema: { summary: 'Become a node, with a one-time token', body: EnrolRequest, response: { 201: NodeCredential } } },
+    { schema: { summary: 'Become a node, with a one-time token', security: [], body: EnrolRequest, response: { 201: NodeCredential } } },
     async (request, reply) => {
       if (!isUserKey(request.body.publicKey)) throw validationError([{ path: 'publicKey', message: 'is not the public key of a NATS user' }])
       const enrolled = await enrolNode(deps.db, request.body)
@@ -39,6 +39,7 @@ export const nodeDoorRoutes: FastifyPluginAsyncTypebox<{ deps: GatewayDeps }> = 
     {
       schema: {
         summary: 'A fresh credential for a node',
+        security: [],
         params: Type.Object({ id: Type.String() }),
         body: CredentialRequest,
         response: { 200: NodeCredential },
