@@ -4,7 +4,7 @@ import { createLoop, type Loop } from '#core/service/loop.ts'
 import { nowMs } from '#core/service/time.ts'
 import { liveLeases } from '#store/attempts.ts'
 import type { DatabasePool } from '#store/pool.ts'
-import { knownNodes, markLost } from '#store/presence.ts'
+import { type KnownNode, knownNodes, markLost } from '#store/presence.ts'
 import { endAttempt, silentResult } from '../finish.ts'
 
 /** What the reaper needs to know before it takes work from a node. */
@@ -17,10 +17,14 @@ export interface LeaseReaperDeps {
   connectedSinceMs(): number | undefined
   silentMs(nodeId: string): number | undefined
   queued(jobs: number): void
+  /** When this process began to listen; for a lease time after that it cannot know who is silent. */
+  startedMs?: number
 }
 
 /** Below so many nodes, "most of them are silent" says nothing about the bus. */
 const BREAKER_MIN_NODES = 3
+/** The breaker holds for so many lease times at most: then silence is death all the same. */
+const BREAKER_LEASES = 4
 
 /**
  * Whether to take silence for death. Not when this process was cut off from the bus within the last lease time, nor
@@ -33,7 +37,7 @@ export function mayReap(now: number, leaseMs: number, connectedSinceMs: number |
 
 /** Declares nodes lost that were silent for a lease time, and requeues what they ran. */
 export function createLeaseReaper(deps: LeaseReaperDeps): Loop {
-  const startedMs = nowMs()
+  const startedMs = deps.startedMs ?? nowMs()
   let breakerOpen = false
 
   async function reap(nodeId: string): Promise<void> {
@@ -60,13 +64,19 @@ export function createLeaseReaper(deps: LeaseReaperDeps): Loop {
       const now = nowMs()
       if (!deps.isLeader() || now - startedMs < deps.leaseMs) return
       const nodes = await knownNodes(deps.db)
-      const silent = nodes.filter((node) => node.silentMs > deps.leaseMs && (deps.silentMs(node.nodeId) ?? Number.POSITIVE_INFINITY) > deps.leaseMs)
-      const allowed = mayReap(now, deps.leaseMs, deps.connectedSinceMs(), nodes.length, silent.length)
-      if (!allowed && silent.length > 0 && !breakerOpen)
-        deps.log.error({ nodes: nodes.length, silent: silent.length }, 'holding fire: the bus is ill or most nodes fell silent at once')
-      breakerOpen = !allowed && silent.length > 0
-      if (!allowed) return
-      for (const node of silent)
+      const silentFor = (node: KnownNode) => Math.min(node.silentMs, deps.silentMs(node.nodeId) ?? Number.POSITIVE_INFINITY)
+      const silent = nodes.filter((node) => silentFor(node) > deps.leaseMs)
+      // Only those that fell silent now speak of the bus; who was silent for long would keep the breaker open for ever.
+      const isOld = (node: KnownNode) => silentFor(node) > BREAKER_LEASES * deps.leaseMs
+      const recent = nodes.filter((node) => !isOld(node))
+      const recentSilent = silent.filter((node) => !isOld(node))
+      const connected = mayReap(now, deps.leaseMs, deps.connectedSinceMs(), 0, 0)
+      const allowed = mayReap(now, deps.leaseMs, deps.connectedSinceMs(), recent.length, recentSilent.length)
+      const held = !allowed && recentSilent.length > 0
+      if (held && !breakerOpen)
+        deps.log.error({ nodes: recent.length, silent: recentSilent.length }, 'holding fire: the bus is ill or most nodes fell silent at once')
+      breakerOpen = held
+      for (const node of connected ? (allowed ? silent : silent.filter(isOld)) : [])
         await reap(node.nodeId).catch((error: unknown) => deps.log.warn({ nodeId: node.nodeId, error: errorText(error) }, 'node not reaped; trying again'))
     },
   })

@@ -67,6 +67,50 @@ test('a node silent past its lease is lost and its work is queued again, for no 
   assert.deepEqual(reply, { stale: [job.attemptId], cancel: [] })
 })
 
+test('nodes that were silent for long do not keep the work of one that died now', async () => {
+  const { node, job } = await assign()
+  for (let i = 0; i < 5; i++) await make.node({ state: 'draining' })
+  await admin.query(sql.unsafe`update nodes set last_seen_at = now() - case when id = ${node} then interval '20 seconds' else interval '1 day' end`)
+  const queued = Promise.withResolvers<number>()
+  // The node that died is one of one: too few to blame the bus for.
+  const reaper = createLeaseReaper({
+    db,
+    log,
+    leaseMs: 10_000,
+    startedMs: 0,
+    isLeader: () => true,
+    connectedSinceMs: () => nowMs() - 60_000,
+    silentMs: () => undefined,
+    queued: queued.resolve,
+  })
+  await reaper.start()
+  assert.equal(await queued.promise, 1)
+  await reaper.stop()
+  assert.equal((await make.jobState(job.jobId)).state, 'queued')
+})
+
+test('when most nodes fall silent at once none is reaped', async () => {
+  const { job } = await assign()
+  for (let i = 0; i < 3; i++) await make.node()
+  await admin.query(sql.unsafe`update nodes set last_seen_at = now() - interval '20 seconds'`)
+  const told = Promise.withResolvers<void>()
+  const watched = pino({ level: 'error' }, { write: (line: string) => line.includes('holding fire') && told.resolve() })
+  const reaper = createLeaseReaper({
+    db,
+    log: watched,
+    leaseMs: 10_000,
+    startedMs: 0,
+    isLeader: () => true,
+    connectedSinceMs: () => nowMs() - 60_000,
+    silentMs: () => undefined,
+    queued: () => undefined,
+  })
+  await reaper.start()
+  await told.promise
+  await reaper.stop()
+  assert.equal((await make.jobState(job.jobId)).state, 'running')
+})
+
 test('a renewal tells which leases are over and which to cancel', async () => {
   const { node, job } = await assign()
   const lease = { attemptId: job.attemptId, leaseToken: job.leaseToken }
