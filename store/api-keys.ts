@@ -21,7 +21,10 @@ export async function authenticateKey(db: Db, key: string): Promise<Principal | 
     from api_keys k join projects p on p.id = k.project_id
     where k.hash = ${sql.binary(hashSecret(key))} and k.revoked_at is null and (k.expires_at is null or k.expires_at > now())`)
   if (!found) return undefined
-  if (!found.seen_recently) await db.query(sql.unsafe`update api_keys set last_used_at = now() where id = ${found.id}`)
+  if (!found.seen_recently)
+    await db.query(sql.unsafe`
+      update api_keys set last_used_at = now()
+      where id = ${found.id} and (last_used_at is null or last_used_at <= now() - interval '1 minute')`)
   return { keyId: found.id, accountId: found.account_id, projectId: found.project_id, projectSlug: found.slug }
 }
 
