@@ -129,6 +129,15 @@ test('what the bus did not bring comes out of the archive', async () => {
   assert.deepEqual(idsOf(await stream.until(isEnd)), ['1.2', '1.3'])
 })
 
+test('a log that is no longer kept is said to be so, and the end still comes', async () => {
+  const job = await running()
+  await gateway.attempts.finish(job, { logSeq: 4, logArchived: true })
+  const events = await (await follow(job.jobId)).until(isEnd)
+  const [chunk] = events.find(isLog)?.data.chunks ?? []
+  assert.equal(chunk.stream, 'system')
+  assert.match(chunk.text, /no longer kept/)
+})
+
 test('an attempt that was lost ends without its end', async () => {
   const job = await running()
   const stream = await follow(job.jobId)
