@@ -13,7 +13,7 @@ export interface Reports {
 /** `queued` is told how many jobs became claimable. */
 export function createReports(db: DatabasePool, log: Log, queued: (jobs: number) => void): Reports {
   async function finished(nodeId: string, report: FinishedReport): Promise<ReportReply> {
-    const outcome = await db.transaction((tx) => endAttempt(tx, log, nodeId, report.attemptId, report.leaseToken, report))
+    const outcome = await db.transaction((tx) => endAttempt(tx, log, nodeId, report.attemptId, report.leaseToken, storable(report)))
     if (outcome.status === 'stale') {
       log.info({ attemptId: report.attemptId, nodeId, cause: report.cause }, 'late result of an attempt that is over; nothing changed')
       return { status: 'stale' }
@@ -32,5 +32,20 @@ export function createReports(db: DatabasePool, log: Log, queued: (jobs: number)
         return { status: 'ok' }
       })
     },
+  }
+}
+
+/**
+ * What Postgres cannot hold (NUL, half a surrogate) is replaced: a node may send it, with a job's own words in it, and a
+ * report that is refused would come again for ever.
+ */
+function storable(report: FinishedReport): FinishedReport {
+  const clean = (text: string) => text.toWellFormed().replaceAll('\u0000', '\ufffd')
+  return {
+    ...report,
+    message: report.message === null ? null : clean(report.message),
+    imageDigest: report.imageDigest === null ? null : clean(report.imageDigest),
+    warnings: report.warnings.map(clean),
+    artifacts: report.artifacts.map((artifact) => ({ ...artifact, path: clean(artifact.path) })),
   }
 }

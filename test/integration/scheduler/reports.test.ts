@@ -101,6 +101,15 @@ test('the same result twice is taken once', async () => {
   assert.deepEqual(await make.eventTypes(job.jobId), ['job.assigned', 'job.failed'])
 })
 
+test('a report with text that Postgres cannot hold is taken all the same', async () => {
+  const { node, job } = await assign()
+  const artifacts = [{ path: 'a\u0000b', sizeBytes: 1, sha256: 'a'.repeat(64), executable: false }]
+  assert.deepEqual(await reports.report(node, finished(job, { exitCode: 1, message: 'nul \u0000 and half \ud800', warnings: ['\u0000'], artifacts })), {
+    status: 'ok',
+  })
+  assert.equal((await make.jobState(job.jobId)).state, 'failed')
+})
+
 test('a report with a foreign lease or from a foreign node changes nothing', async () => {
   const { node, job } = await assign()
   assert.deepEqual(await reports.report(node, finished(job, { leaseToken: 'forged' })), { status: 'stale' })
