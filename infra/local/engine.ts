@@ -20,6 +20,8 @@ export async function openEngine(settings: Settings, signal: AbortSignal): Promi
     if (await answers(docker)) return docker
     if (process.env.DOCKER_HOST) throw new Error(`no Docker engine answers at DOCKER_HOST (${process.env.DOCKER_HOST})`)
     await ensureCommands(['dockerd', 'iptables', 'mkfs.ext4', 'mmdebstrap'], signal)
+    // Since Debian 13 docker.io is the engine alone; before, it brought the command too.
+    await ensureCommands(['docker'], signal)
     // Where systemd runs, the package has just started the engine.
     if (!(await answersSoon(docker, signal))) await startEngine(settings, docker, signal)
     return docker

@@ -6,6 +6,7 @@ import { step } from './progress.ts'
 /** Debian's packages that bring the commands this bring-up calls. */
 const PACKAGE_OF: Readonly<Record<string, string>> = {
   dockerd: 'docker.io',
+  docker: 'docker-cli',
   iptables: 'iptables',
   'mkfs.ext4': 'e2fsprogs',
   losetup: 'mount',
