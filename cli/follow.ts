@@ -61,8 +61,3 @@ async function* events(client: Client, path: string, position: string | undefine
     await reader.cancel().catch(() => undefined)
   }
 }
-
-/** The bytes of a chunk as the job wrote them. */
-export function chunkBytes(chunk: LogChunk): Buffer {
-  return chunk.base64 === undefined ? Buffer.from(chunk.text ?? '', 'utf8') : Buffer.from(chunk.base64, 'base64')
-}

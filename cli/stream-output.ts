@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import type { LogChunk } from '#core/api.ts'
-import { chunkBytes, type Listener } from './follow.ts'
+import { chunkBytes } from '#core/log-chunk.ts'
+import type { Listener } from './follow.ts'
 import type { Printer } from './print.ts'
 
 /**

@@ -1,5 +1,6 @@
-import { Control, Wake } from '#bus/messages/node.ts'
-import { controlSubject, wakeSubject } from '#bus/subjects.ts'
+import { Control } from '#bus/messages/node.ts'
+import { controlSubject } from '#bus/subjects.ts'
+import { wakeNodes } from '#bus/wake.ts'
 import type { CancelResult } from '#core/api.ts'
 import { type Issue, RGridError, validationError } from '#core/errors.ts'
 import type { ValidJob } from '#core/job/validate.ts'
@@ -8,20 +9,13 @@ import type { Cancelled } from '#store/job-cancel.ts'
 import { readyFiles } from '#store/job-submit.ts'
 import type { GatewayDeps } from './deps.ts'
 
-/** More wake-ups at once than this bring nothing: a node that hears one claims for all its slots. */
-const MAX_WAKES = 16
 /** The most faults that one answer names. */
 const MAX_ISSUES = 50
-
-/** Wakes nodes after work was queued; a wake-up that is lost is healed by the scheduler's sweep. */
-export function wakeNodes(deps: GatewayDeps, jobs: number): void {
-  for (let i = 0; i < Math.min(jobs, MAX_WAKES); i++) deps.bus.publish(wakeSubject('default'), Wake, { jobs })
-}
 
 /** Tells nodes to stop what was cancelled, and wakes others for what came free. */
 export function afterCancel(deps: GatewayDeps, cancelled: Cancelled): CancelResult {
   for (const { nodeId, attemptId } of cancelled.running) deps.bus.publish(controlSubject(nodeId), Control, { kind: 'cancel', attemptId })
-  wakeNodes(deps, cancelled.queued)
+  wakeNodes(deps.bus, cancelled.queued)
   return { cancelled: cancelled.ended, requested: cancelled.requested }
 }
 

@@ -3,7 +3,6 @@ import { createGunzip } from 'node:zlib'
 import { decode } from '#bus/codec.ts'
 import { readLogNow } from '#bus/log-tail.ts'
 import { LogMessage } from '#bus/messages/log.ts'
-import type { LogChunk } from '#core/api.ts'
 import { RGridError } from '#core/errors.ts'
 import type { LogPlace } from '#store/job-query.ts'
 import { logKey } from '#store/objects.ts'
@@ -56,9 +55,4 @@ export async function* lines(source: Readable | AsyncIterable<Buffer>): AsyncGen
     if (bytes > MAX_LINE_BYTES) throw new RangeError(`a line of a log archive is longer than ${MAX_LINE_BYTES} bytes`)
   }
   if (bytes > 0) yield Buffer.concat(parts)
-}
-
-/** The bytes of a chunk as the job wrote them. */
-export function chunkBytes(chunk: LogChunk): Buffer {
-  return chunk.base64 === undefined ? Buffer.from(chunk.text ?? '', 'utf8') : Buffer.from(chunk.base64, 'base64')
 }

@@ -1,5 +1,6 @@
 import { connectService } from '#bus/bus.ts'
 import { ensureStreams } from '#bus/streams.ts'
+import { wakeNodes } from '#bus/wake.ts'
 import { readConfig } from '#core/service/config.ts'
 import { createLog } from '#core/service/log.ts'
 import { runMain, runServices } from '#core/service/run.ts'
@@ -20,7 +21,7 @@ import { createRelay } from './relay.ts'
 import { answerRenewal } from './renewals.ts'
 import { createReports } from './reports.ts'
 import { answerUploads } from './uploads.ts'
-import { createWakeSweep, wake } from './waker.ts'
+import { createWakeSweep } from './waker.ts'
 
 /** An arbitrary number that all schedulers of a database share. */
 const LEADER_KEY = 7_246_301_125
@@ -38,7 +39,7 @@ async function main(): Promise<void> {
   const leader = createLeader({ url: env.RGRID_DATABASE_URL, key: LEADER_KEY, log })
   const presence = createPresence(db, log)
   const claims = createClaims(claimStore, log)
-  const queued = (jobs: number) => wake(bus, jobs)
+  const queued = (jobs: number) => wakeNodes(bus, jobs)
   const relay = createRelay(db, bus, log, leader.isLeader)
   const reports = createReports(db, log, queued)
   const urlSeconds = env.RGRID_UPLOAD_URL_SECONDS

@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
+import { wakeNodes } from '#bus/wake.ts'
 import { BatchView, CancelResult } from '#core/api.ts'
 import { BatchSpec } from '#core/batch.ts'
 import { RGridError } from '#core/errors.ts'
@@ -8,7 +9,7 @@ import { cancelBatch } from '#store/job-cancel.ts'
 import { readBatch } from '#store/job-query.ts'
 import { insertBatch } from '#store/job-submit.ts'
 import type { GatewayDeps } from '../deps.ts'
-import { afterCancel, checkFiles, checkProject, wakeNodes } from '../job-commands.ts'
+import { afterCancel, checkFiles, checkProject } from '../job-commands.ts'
 import { principalOf, principalOfProject } from '../plugins/auth.ts'
 
 const MAX_BODY_BYTES = 64 * 2 ** 20
@@ -26,7 +27,7 @@ export const batchRoutes: FastifyPluginAsyncTypebox<{ deps: GatewayDeps }> = asy
       input < batch.sharedInputs ? `template.files.inputs.${input}` : `items.${job}.inputs.${input - batch.sharedInputs}`,
     )
     const { id, queued } = await deps.db.transaction((tx) => insertBatch(tx, principal, batch))
-    wakeNodes(deps, queued)
+    wakeNodes(deps.bus, queued)
     return reply
       .code(201)
       .header('location', `/v1/batches/${id}`)

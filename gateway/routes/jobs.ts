@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
+import { wakeNodes } from '#bus/wake.ts'
 import { CancelResult, JobDetail, JobPage, JobView } from '#core/api.ts'
 import { RGridError } from '#core/errors.ts'
 import { JobSpec } from '#core/job/spec.ts'
@@ -9,7 +10,7 @@ import { cancelJob } from '#store/job-cancel.ts'
 import { listJobs, readJob, readJobView } from '#store/job-query.ts'
 import { insertJob } from '#store/job-submit.ts'
 import type { GatewayDeps } from '../deps.ts'
-import { afterCancel, checkFiles, checkProject, decodeCursor, encodeCursor, wakeNodes } from '../job-commands.ts'
+import { afterCancel, checkFiles, checkProject, decodeCursor, encodeCursor } from '../job-commands.ts'
 import { principalOf, principalOfProject } from '../plugins/auth.ts'
 
 const Slug = Type.Object({ slug: Type.String() })
@@ -39,7 +40,7 @@ export const jobRoutes: FastifyPluginAsyncTypebox<{ deps: GatewayDeps }> = async
       checkProject(principal, job.project)
       await checkFiles(deps, principal, [job], (_, input) => `spec.files.inputs.${input}`)
       const { id, queued } = await deps.db.transaction((tx) => insertJob(tx, principal, job))
-      if (queued) wakeNodes(deps, 1)
+      if (queued) wakeNodes(deps.bus, 1)
       const view = await readJobView(deps.db, principal.projectId, id)
       if (!view) throw new RGridError('internal', `job ${id} was stored and is not there`)
       return reply.code(201).header('location', `/v1/jobs/${id}`).send(view)

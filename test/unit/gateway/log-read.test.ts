@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { chunkBytes, lines } from '../../../gateway/log-read.ts'
+import { chunkBytes } from '#core/log-chunk.ts'
+import { lines } from '../../../gateway/log-read.ts'
 
 async function linesOf(chunks: readonly Buffer[]): Promise<string[]> {
   const found: string[] = []
