@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { createServer } from 'node:net'
 import type Docker from 'dockerode'
 import { lastLines } from './command.ts'
+import { readContainerLog } from './container-log.ts'
 import { say } from './progress.ts'
 import { stateId } from './secrets.ts'
 import type { Port, Settings } from './settings.ts'
@@ -58,7 +59,7 @@ export async function removeContainers(settings: Settings, docker: Docker): Prom
 export async function assertRunning(container: Docker.Container): Promise<void> {
   const state = (await container.inspect()).State
   if (state.Running) return
-  const output = (await container.logs({ stdout: true, stderr: true, tail: 20 })).toString('utf8').replace(/[^\P{Cc}\n\t]/gu, '')
+  const output = await readContainerLog(container, { stdout: true, stderr: true, tail: 20 })
   throw new Error(`the container ended with exit code ${state.ExitCode}:\n${lastLines(output, 20)}`)
 }
 

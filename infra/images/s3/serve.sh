@@ -25,14 +25,27 @@ store="--no-mon-config --rgw-backend-store=dbstore --dbstore-db-dir=/data --log-
 
 # The user is made once and never written again: this store replaces the whole row when a user changes, and its buckets
 # go with the old one. The keys travel in CEPH_ARGS, as arguments are visible to every process of the machine.
-# radosgw-admin sometimes hangs at its end after it has failed (a sixth of the times), hence the limit.
+# radosgw-admin sometimes hangs at its end, done or not (up to a sixth of the times), so its answer counts, not its end.
 if [ ! -e /data/user-made ]; then
-  answer=$(CEPH_ARGS="--access-key=$access_key --secret-key=$secret_key" timeout -k 1 10 $as_ceph radosgw-admin $store \
-    --rgw-config-store=dbstore --dbstore-config-uri=file:/data/config.db user create --uid=rgrid --display-name=RGrid 2>&1) && made=0 || made=$?
-  case "$made $answer" in
-    0\ * | *"user: rgrid exists"*) touch /data/user-made ;;
-    *) echo "serve: the S3 user could not be made: $(echo "$answer" | grep -v secret_key | tail -3)" >&2 && exit 1 ;;
-  esac
+  answer=$(mktemp)
+  CEPH_ARGS="--access-key=$access_key --secret-key=$secret_key" $as_ceph radosgw-admin $store --rgw-config-store=dbstore \
+    --dbstore-config-uri=file:/data/config.db user create --uid=rgrid --display-name=RGrid > "$answer" 2>&1 &
+  admin=$!
+  for _ in $(seq 300); do
+    if grep -q -e '"user_id": "rgrid"' -e 'user: rgrid exists' "$answer"; then
+      touch /data/user-made
+      break
+    fi
+    kill -0 $admin 2> /dev/null || break
+    sleep 0.1
+  done
+  kill -9 $admin 2> /dev/null || true
+  if [ ! -e /data/user-made ]; then
+    echo "serve: the S3 user could not be made:" >&2
+    grep -v secret_key "$answer" | tail -5 >&2
+    exit 1
+  fi
+  rm "$answer"
 fi
 
 exec $as_ceph radosgw -f $store --rgw-data=/data/rgw --rgw-frontends="beast endpoint=0.0.0.0:9000" --id rgrid --debug-rgw=0

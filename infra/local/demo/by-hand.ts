@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import Docker from 'dockerode'
 import { lastLines } from '../command.ts'
+import { readContainerLog } from '../container-log.ts'
 import type { Settings } from '../settings.ts'
 
 const DEADLINE_MS = 180_000
@@ -28,23 +29,12 @@ export async function openByHand(settings: Settings, interrupt: AbortSignal): Pr
       await container.start()
       const limit = AbortSignal.any([interrupt, AbortSignal.timeout(DEADLINE_MS)])
       const { StatusCode } = (await container.wait({ abortSignal: limit })) as { StatusCode: number }
-      const stdout = await readOutput(container, 'stdout')
-      if (StatusCode !== 0) throw new Error(`by hand: ${command.join(' ')} ended with ${StatusCode}:\n${lastLines(await readOutput(container, 'stderr'), 10)}`)
+      const stdout = await readContainerLog(container, { stdout: true })
+      if (StatusCode !== 0)
+        throw new Error(`by hand: ${command.join(' ')} ended with ${StatusCode}:\n${lastLines(await readContainerLog(container, { stderr: true }), 10)}`)
       return stdout
     } finally {
       await container.remove({ force: true, v: true }).catch(() => undefined)
     }
   }
-}
-
-// The engine frames its log: 8 bytes (stream, 0, 0, 0, length) before each piece of output.
-async function readOutput(container: Docker.Container, stream: 'stdout' | 'stderr'): Promise<string> {
-  const framed = await container.logs({ stdout: stream === 'stdout', stderr: stream === 'stderr', follow: false })
-  const pieces: Buffer[] = []
-  for (let at = 0; at + 8 <= framed.length; ) {
-    const end = at + 8 + framed.readUInt32BE(at + 4)
-    pieces.push(framed.subarray(at + 8, end))
-    at = end
-  }
-  return Buffer.concat(pieces).toString('utf8')
 }
