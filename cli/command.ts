@@ -1,7 +1,8 @@
 import type { ParseArgsOptionsConfig } from 'node:util'
 import type { Client } from './client.ts'
 import type { Printer } from './print.ts'
-import type { ProjectDefaults, Surroundings } from './profile.ts'
+import type { Surroundings } from './profile.ts'
+import type { ProjectDefaults } from './project-defaults.ts'
 
 /** What a command has to work with. The client is made when it is first asked for. */
 export interface Context {

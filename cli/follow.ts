@@ -1,18 +1,22 @@
 import { createParser, type EventSourceMessage } from 'eventsource-parser'
 import type { LogBatch, LogChunk, LogEnd, LogStatus } from '#core/api.ts'
 import { RGridError } from '#core/errors.ts'
-import { after, sleep } from '#core/service/time.ts'
+import { after, monotonicMs, sleep } from '#core/service/time.ts'
 import type { Client } from './client.ts'
 
 /** What a follower of a job's log hears. */
 export interface Listener {
   chunk(chunk: LogChunk): Promise<void>
   status(status: LogStatus): void
+  /** The connection is lost and is made again; said once until something is heard again. */
+  lost(): void
 }
 
 /** No sign of life for so long: the connection is dead, and a new one is made. The gateway sends one every 10 s. */
 const SILENCE_MS = 30_000
-const MAX_PAUSE_MS = 10_000
+const MAX_PAUSE_MS = 5000
+/** So long without a gateway, and we give up: the job goes on without us. */
+const GIVE_UP_MS = 15 * 60_000
 
 /**
  * Follows a job to its end, whatever happens to the connection: it is made again and goes on behind the last message,
@@ -20,44 +24,59 @@ const MAX_PAUSE_MS = 10_000
  */
 export async function followJob(client: Client, jobId: string, listener: Listener, signal: AbortSignal, attempt = 1): Promise<LogEnd> {
   let position: string | undefined
+  let heardMs = monotonicMs()
   for (let failures = 0; ; failures++) {
+    const replayed = position
     try {
       for await (const { event, id, data } of events(client, `/v1/jobs/${jobId}/logs?follow=true&attempt=${attempt}`, position, signal)) {
         failures = 0
+        heardMs = monotonicMs()
         if (event === 'log') {
-          for (const chunk of (JSON.parse(data) as LogBatch).chunks) await listener.chunk(chunk)
+          const batch = JSON.parse(data) as LogBatch
+          if (isBefore(batch, replayed)) continue
+          // Known before it is written: a message that is half written is never written again.
           position = id
+          for (const chunk of batch.chunks) await listener.chunk(chunk)
         } else if (event === 'status') listener.status(JSON.parse(data) as LogStatus)
         else if (event === 'end') return JSON.parse(data) as LogEnd
       }
     } catch (error) {
       signal.throwIfAborted()
       if (error instanceof RGridError && error.code !== 'unavailable') throw error
+      if (monotonicMs() - heardMs > GIVE_UP_MS) throw error
     }
+    if (failures === 1) listener.lost()
     await sleep(Math.min(MAX_PAUSE_MS, 100 * 2 ** Math.min(failures, 10)), signal)
   }
 }
 
+/** Whether a message was there already when the connection was made. */
+function isBefore(batch: LogBatch, position: string | undefined): boolean {
+  if (position === undefined) return false
+  const [attempt = 0, seq = 0] = position.split('.').map(Number)
+  return batch.attempt < attempt || (batch.attempt === attempt && batch.seq <= seq)
+}
+
 async function* events(client: Client, path: string, position: string | undefined, signal: AbortSignal): AsyncGenerator<EventSourceMessage> {
   const silence = new AbortController()
-  const response = await client.stream(
-    path,
-    { accept: 'text/event-stream', ...(position === undefined ? {} : { 'last-event-id': position }) },
-    AbortSignal.any([signal, silence.signal]),
-  )
-  if (!response.body) return
-  const ready: EventSourceMessage[] = []
-  const parser = createParser({ onEvent: (message) => ready.push(message) })
-  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader()
+  let cancel = after(SILENCE_MS, () => silence.abort())
   try {
-    for (;;) {
-      const cancel = after(SILENCE_MS, () => silence.abort())
-      const { done, value } = await reader.read().finally(cancel)
-      if (done) return
-      parser.feed(value)
+    const response = await client.stream(
+      path,
+      { accept: 'text/event-stream', ...(position === undefined ? {} : { 'last-event-id': position }) },
+      AbortSignal.any([signal, silence.signal]),
+    )
+    if (!response.body) return
+    const ready: EventSourceMessage[] = []
+    const parser = createParser({ onEvent: (message) => ready.push(message) })
+    for await (const text of response.body.pipeThrough(new TextDecoderStream())) {
+      // Only the wait for the gateway counts: a slow reader of our output is no silence.
+      cancel()
+      parser.feed(text)
       yield* ready.splice(0)
+      cancel = after(SILENCE_MS, () => silence.abort())
     }
   } finally {
-    await reader.cancel().catch(() => undefined)
+    cancel()
   }
 }

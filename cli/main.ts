@@ -1,41 +1,13 @@
-import { readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { ERROR_CODES, RGridError } from '#core/errors.ts'
 import { requireNode } from '#core/service/run.ts'
 import { type Client, createClient } from './client.ts'
-import type { Command } from './command.ts'
-import { initCommand } from './commands/init.ts'
-import { cancelCommand, listCommand, statusCommand, submitCommand } from './commands/jobs.ts'
-import { downloadCommand, logsCommand, outputsCommand } from './commands/outputs.ts'
-import { runCommand } from './commands/run.ts'
+import { COMMANDS } from './commands.ts'
 import { commandHelp, parseCommand } from './parse.ts'
 import { createPrinter } from './print.ts'
-import { findDefaults, findProfile, surroundings } from './profile.ts'
+import { findProfile, surroundings } from './profile.ts'
+import { findDefaults } from './project-defaults.ts'
 import { UsageError } from './usage-error.ts'
-
-const versionCommand: Command = {
-  name: 'version',
-  usage: '',
-  summary: 'Prints the version.',
-  options: {},
-  async run({ print }) {
-    const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
-    print.out(`rgrid ${version}`)
-    return 0
-  },
-}
-
-const COMMANDS: readonly Command[] = [
-  runCommand,
-  submitCommand,
-  logsCommand,
-  statusCommand,
-  listCommand,
-  cancelCommand,
-  outputsCommand,
-  downloadCommand,
-  initCommand,
-  versionCommand,
-]
 
 const COMMAND_NAMES = COMMANDS.map((command) => command.name)
 
@@ -56,12 +28,13 @@ rgrid COMMAND --help says more. Everything after -- goes to the script untouched
 
 async function main(argv: string[]): Promise<number> {
   const [name, ...rest] = reorder(argv)
-  if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
-    process.stdout.write(help())
+  const about = name === 'help' ? COMMANDS.find((candidate) => candidate.name === rest[0]) : undefined
+  if (about || name === undefined || name === '--help' || name === '-h' || name === 'help') {
+    process.stdout.write(about ? commandHelp(about) : help())
     return name === undefined ? 2 : 0
   }
   const command = COMMANDS.find((candidate) => candidate.name === (name === '--version' ? 'version' : name))
-  if (!command) throw new UsageError(`there is no command "${name}". Commands: ${COMMANDS.map((candidate) => candidate.name).join(', ')}`)
+  if (!command) throw new UsageError(unknownCommand(name))
   const { options, args } = parseCommand(command, rest)
   if (options.help === true) {
     process.stdout.write(commandHelp(command))
@@ -74,6 +47,12 @@ async function main(argv: string[]): Promise<number> {
     return client
   }
   return command.run({ client: makeClient, print: createPrinter(), at, defaults: findDefaults(at.cwd) }, options, args)
+}
+
+function unknownCommand(name: string): string {
+  if (name.startsWith('-')) return `${name} stands before the command; name that first: rgrid run ${name} …`
+  const script = existsSync(name) ? `; to run the file: rgrid run ${name}` : ''
+  return `there is no command "${name}"${script}. Commands: ${COMMAND_NAMES.join(', ')}`
 }
 
 /** `rgrid --json list` means `rgrid list --json`: switches before the command belong to it. */

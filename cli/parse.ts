@@ -26,6 +26,18 @@ function explain(command: Command, error: Error): string {
   return `rgrid ${command.name} has no option ${unknown}. ${hint}See: rgrid ${command.name} --help`
 }
 
+/** The one argument a command needs. Throws a UsageError. */
+export function onlyArgument(args: readonly string[], what: string): string {
+  const [first, ...more] = args
+  if (first === undefined || first === '' || more.length > 0) throw new UsageError(`name one ${what}`)
+  return first
+}
+
+/** For a command that takes options only. Throws a UsageError. */
+export function noArguments(command: string, args: readonly string[]): void {
+  if (args.length > 0) throw new UsageError(`rgrid ${command} takes no argument, and "${args[0]}" is one. See: rgrid ${command} --help`)
+}
+
 /** The text of `rgrid COMMAND --help`. */
 export function commandHelp(command: Command): string {
   const rows = Object.entries(command.options).map(([name, option]) => {

@@ -8,35 +8,57 @@ export interface Printer {
   readonly isTerminal: boolean
   /** A line on stderr. */
   say(text: string): void
+  /** On a terminal: the line below everything said, which redraws itself; empty text takes it away. */
+  progress(text: string): void
   /** A line on stdout. */
   out(text: string): void
   /** A JSON document on a line of stdout. */
   json(value: unknown): void
-  /** Coloured when that stream is a terminal that wants colour. */
+  /** Coloured when stderr is a terminal that wants colour. */
   colour(format: InspectColor, text: string): string
-  /** A table on stdout; the first row is the head. */
+  /** A table on stdout; the first row is the head. States are coloured where the terminal wants it. */
   table(rows: readonly (readonly string[])[]): void
 }
 
+const STATE_COLOURS: Readonly<Record<string, InspectColor>> = { succeeded: 'green', failed: 'red', running: 'cyan', cancelled: 'dim', held: 'dim', lost: 'red' }
+const CLEAR_LINE = '\r\u001b[2K'
+
 /** Prints to this process's streams. */
 export function createPrinter(): Printer {
+  const isTerminal = process.stderr.isTTY ?? false
+  let shown = ''
   return {
-    isTerminal: process.stderr.isTTY ?? false,
-    say: (text) => void process.stderr.write(`${text}\n`),
+    isTerminal,
+    say: (text) => void process.stderr.write(`${shown === '' ? '' : CLEAR_LINE}${text}\n${shown}`),
+    progress(text) {
+      if (!isTerminal || (text === '' && shown === '')) return
+      // A line that wraps could not be taken back.
+      shown = text.slice(0, Math.max(20, (process.stderr.columns || 80) - 1))
+      process.stderr.write(`${CLEAR_LINE}${shown}`)
+    },
     out: (text) => void process.stdout.write(`${text}\n`),
     json: (value) => void process.stdout.write(`${JSON.stringify(value)}\n`),
     colour: (format, text) => styleText(format, text, { stream: process.stderr }),
     table(rows) {
-      const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((cells) => cells[column]?.length ?? 0)))
-      for (const [index, cells] of rows.entries()) {
-        const line = cells
-          .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-          .join('  ')
-          .trimEnd()
-        process.stdout.write(`${index === 0 ? styleText('bold', line, { stream: process.stdout }) : line}\n`)
-      }
+      for (const line of layOutTable(rows, (format, text) => styleText(format, text, { stream: process.stdout }))) process.stdout.write(`${line}\n`)
     },
   }
+}
+
+/** The lines of a table: columns as wide as their widest cell, line breaks in cells as spaces, the head in bold. */
+export function layOutTable(rows: readonly (readonly string[])[], style: (format: InspectColor, text: string) => string): string[] {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this takes out
+  const lines = rows.map((cells) => cells.map((cell) => cell.replaceAll(/[\u0000-\u001f\u007f]+/g, ' ')))
+  const widths = (lines[0] ?? []).map((_, column) => Math.max(...lines.map((cells) => cells[column]?.length ?? 0)))
+  return lines.map((cells, index) => {
+    const padded = cells.map((cell, column) => {
+      const text = column === cells.length - 1 ? cell : cell.padEnd(widths[column] ?? 0)
+      const colour = STATE_COLOURS[cell]
+      return index > 0 && colour ? style(colour, text) : text
+    })
+    const line = padded.join('  ').trimEnd()
+    return index === 0 ? style('bold', line) : line
+  })
 }
 
 /** How long ago a time was: `5s`, `3m`, `2h`, `4d`. */

@@ -1,7 +1,6 @@
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { parse } from 'yaml'
 import { UsageError } from './usage-error.ts'
 
 /** Where the API is and with which key. */
@@ -10,16 +9,6 @@ export interface Profile {
   apiKey: string
   /** Where it was found, for messages. */
   source: string
-}
-
-/** What a project may set for everyone who works in it: `.rgrid/config.yaml`, safe to commit. */
-export interface ProjectDefaults {
-  project?: string
-  runtime?: string
-  cpu?: string
-  memory?: string
-  disk?: string
-  timeout?: string
 }
 
 /** What discovery looks at. */
@@ -47,7 +36,7 @@ export function credentialsPath(home: string): string {
  */
 export function findProfile(at: Surroundings): Profile {
   const { RGRID_API_URL: apiUrl, RGRID_API_KEY: apiKey } = at.env
-  if (apiUrl && apiKey) return { apiUrl: trim(apiUrl), apiKey, source: 'the environment' }
+  if (apiUrl && apiKey) return { apiUrl: checkUrl(apiUrl, 'RGRID_API_URL'), apiKey, source: 'the environment' }
   if (apiUrl || apiKey) throw new UsageError(`RGRID_API_URL and RGRID_API_KEY go together, and only ${apiUrl ? 'the first' : 'the second'} is set`)
   return readCredentials(credentialsPath(at.home)) ?? readLocal(at) ?? noProfile()
 }
@@ -60,10 +49,21 @@ function noProfile(): never {
 
 function readCredentials(path: string): Profile | undefined {
   if (!existsSync(path)) return undefined
+  // As ssh does with its keys: said only, it would stay so.
   if ((statSync(path).mode & 0o077) !== 0) throw new UsageError(`${path} can be read by others; run: chmod 600 ${path}`)
-  const { apiUrl, apiKey } = JSON.parse(readFileSync(path, 'utf8')) as Partial<Profile>
+  const { apiUrl, apiKey } = parseCredentials(readFileSync(path, 'utf8'))
   if (!apiUrl || !apiKey) throw new UsageError(`${path} is not complete; run "rgrid init" again`)
-  return { apiUrl: trim(apiUrl), apiKey, source: path }
+  return { apiUrl: checkUrl(apiUrl, path), apiKey, source: path }
+}
+
+function parseCredentials(text: string): Partial<Profile> {
+  try {
+    const value: unknown = JSON.parse(text)
+    return typeof value === 'object' && value !== null ? value : {}
+  } catch {
+    // Said by the caller, as for any file that is not complete.
+    return {}
+  }
 }
 
 function readLocal(at: Surroundings): Profile | undefined {
@@ -73,32 +73,19 @@ function readLocal(at: Surroundings): Profile | undefined {
     if (!existsSync(path)) continue
     const values = new Map([...readFileSync(path, 'utf8').matchAll(/^export (\w+)='([^']*)'$/gm)].map((match) => [match[1], match[2]]))
     const [apiUrl, apiKey] = [values.get('RGRID_API_URL'), values.get('RGRID_API_KEY')]
-    if (apiUrl && apiKey) return { apiUrl: trim(apiUrl), apiKey, source: path }
+    if (apiUrl && apiKey) return { apiUrl: checkUrl(apiUrl, path), apiKey, source: path }
   }
   return undefined
 }
 
-/** The project's defaults, from the nearest `.rgrid/config.yaml` upward; empty when there is none. */
-export function findDefaults(cwd: string): ProjectDefaults {
-  for (const folder of upward(cwd)) {
-    const path = join(folder, '.rgrid', 'config.yaml')
-    if (!existsSync(path)) continue
-    const values: unknown = parse(readFileSync(path, 'utf8'))
-    if (values === null) return {}
-    if (typeof values !== 'object') throw new UsageError(`${path} must hold names and values`)
-    const known = ['project', 'runtime', 'cpu', 'memory', 'disk', 'timeout']
-    const unknown = Object.keys(values).filter((name) => !known.includes(name))
-    if (unknown.length > 0) throw new UsageError(`${path}: "${unknown[0]}" is not known; there are ${known.join(', ')}`)
-    return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, String(value)]))
-  }
-  return {}
-}
-
-function upward(folder: string): string[] {
+/** A folder and all above it, the nearest first. */
+export function upward(folder: string): string[] {
   const parent = dirname(folder)
   return parent === folder ? [folder] : [folder, ...upward(parent)]
 }
 
-function trim(url: string): string {
+/** The address without slashes at its end. Throws a UsageError when it is none, naming where it came from. */
+export function checkUrl(url: string, source: string): string {
+  if (!URL.canParse(url) || !/^https?:\/\//.test(url)) throw new UsageError(`"${url}" (from ${source}) is no address such as https://rgrid.example.com`)
   return url.replace(/\/+$/, '')
 }

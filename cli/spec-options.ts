@@ -1,10 +1,11 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { parseEnv } from 'node:util'
 import type { Spec } from '#core/job/spec.ts'
 import { list, type Option, type OptionValues, text } from './command.ts'
 import { parseCount, parseSeconds } from './duration.ts'
-import type { ProjectDefaults } from './profile.ts'
+import { find } from './local-files.ts'
+import type { ProjectDefaults } from './project-defaults.ts'
 import { UsageError } from './usage-error.ts'
 
 /** The options of `run` that become fields of the spec. */
@@ -30,15 +31,15 @@ export function specFromOptions(options: OptionValues, defaults: ProjectDefaults
   }
   const given = Object.fromEntries(Object.entries(resources).filter(([, value]) => value !== undefined))
   const timeout = text(options, 'timeout') ?? defaults.timeout
-  const retries = text(options, 'retries')
+  const retries = text(options, 'retries') ?? defaults.retries
   const priority = text(options, 'priority')
-  const variables = readVariables(options, cwd, env)
+  const variables = { ...defaults.env, ...readVariables(options, cwd, env) }
   return {
     ...(Object.keys(given).length > 0 ? { resources: given as NonNullable<Spec['resources']> } : {}),
     ...(timeout === undefined ? {} : { timeoutSeconds: parseSeconds('timeout', timeout) }),
     ...(retries === undefined ? {} : { retries: parseCount('retries', retries, 0, 100) }),
     ...(priority === undefined ? {} : { priority: parseCount('priority', priority, -100, 100) }),
-    ...(options.network === true ? { network: true } : {}),
+    ...(options.network === true || defaults.network === true ? { network: true } : {}),
     ...(Object.keys(variables).length > 0 ? { env: variables } : {}),
   }
 }
@@ -47,7 +48,7 @@ function readVariables(options: OptionValues, cwd: string, env: NodeJS.ProcessEn
   const variables: Record<string, string> = {}
   for (const file of list(options, 'env-file')) {
     const path = resolve(cwd, file)
-    if (!existsSync(path)) throw new UsageError(`--env-file: there is no file ${file}`)
+    if (!find(path)?.isFile()) throw new UsageError(`--env-file: there is no file ${file}`)
     Object.assign(variables, parseEnv(readFileSync(path, 'utf8')))
   }
   for (const pair of list(options, 'env')) {

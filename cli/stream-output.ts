@@ -1,27 +1,48 @@
 import { once } from 'node:events'
-import type { LogChunk } from '#core/api.ts'
+import type { LogChunk, LogStatus } from '#core/api.ts'
 import { chunkBytes } from '#core/log-chunk.ts'
 import type { Listener } from './follow.ts'
 import type { Printer } from './print.ts'
 
 /**
  * Writes a job's output where the job meant it: stdout to stdout, stderr to stderr, byte for byte. What RGrid itself
- * says goes to stderr; where the job waits is told only to a terminal.
+ * says of the job goes to stderr, each line marked as ours; where the job waits is told only to a terminal.
  */
-export function createOutput(print: Printer): Listener & { lines: boolean } {
+export function createOutput(print: Printer): Listener {
+  let begun = false
   let told = ''
-  const output = {
-    lines: false,
+  const mark = createMarker()
+  return {
     async chunk(chunk: LogChunk) {
-      output.lines = true
+      begun = true
       const stream = chunk.stream === 'stdout' ? process.stdout : process.stderr
-      if (!stream.write(chunkBytes(chunk))) await once(stream, 'drain')
+      const bytes = chunk.stream === 'system' ? Buffer.from(mark(chunkBytes(chunk).toString('utf8'))) : chunkBytes(chunk)
+      if (!stream.write(bytes)) await once(stream, 'drain')
     },
-    status(status: Parameters<Listener['status']>[0]) {
-      if (!print.isTerminal || output.lines || !status.reason || status.reason === told) return
+    status(status: LogStatus) {
+      if (!print.isTerminal || begun || !status.reason || status.reason === told) return
       told = status.reason
       print.say(print.colour('dim', `… ${status.reason}`))
     },
+    lost() {
+      print.say('rgrid: the connection is lost; trying again. The job goes on')
+    },
   }
-  return output
+}
+
+/** A listener that shows nothing of the output, only what happens to the connection. */
+export function createQuiet(print: Printer): Listener {
+  return { ...createOutput(print), chunk: async () => undefined, status: () => undefined }
+}
+
+/** Puts `rgrid: ` before each line, also of one that comes in pieces. */
+export function createMarker(): (text: string) => string {
+  let atLineStart = true
+  return (text) => {
+    if (text === '') return ''
+    const marked = text.replaceAll(/\n(?=[^\n])/g, '\nrgrid: ')
+    const first = atLineStart && !text.startsWith('\n') ? 'rgrid: ' : ''
+    atLineStart = text.endsWith('\n')
+    return `${first}${marked}`
+  }
 }

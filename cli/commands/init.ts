@@ -1,11 +1,11 @@
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { createInterface } from 'node:readline/promises'
-import { Writable } from 'node:stream'
 import { stringify } from 'yaml'
 import { createClient } from '../client.ts'
 import { type Command, text } from '../command.ts'
-import { credentialsPath } from '../profile.ts'
+import { noArguments } from '../parse.ts'
+import { checkUrl, credentialsPath } from '../profile.ts'
+import { openQuestions } from '../questions.ts'
 import { UsageError } from '../usage-error.ts'
 
 /** `rgrid init`. */
@@ -15,15 +15,18 @@ export const initCommand: Command = {
   summary:
     'Asks for the API address and a key, checks them, and keeps them in ~/.rgrid/credentials (mode 600).\nThe key is asked for, or read from standard input or RGRID_API_KEY: never an argument, which others could see.',
   options: { url: { type: 'string', value: 'URL', help: 'the API address' } },
-  async run({ print, at }, options) {
-    const apiUrl = text(options, 'url') ?? at.env.RGRID_API_URL ?? (await ask('API address: ', false))
-    if (!/^https?:\/\//.test(apiUrl)) throw new UsageError(`"${apiUrl}" is no address such as https://rgrid.example.com`)
-    const apiKey = at.env.RGRID_API_KEY ?? (await ask('API key: ', true))
+  async run({ print, at }, options, args) {
+    noArguments('init', args)
+    const questions = openQuestions()
+    const answers = async () => {
+      const address = text(options, 'url') ?? at.env.RGRID_API_URL ?? (await questions.ask('API address: '))
+      const apiUrl = checkUrl(address, 'rgrid init')
+      return { apiUrl, apiKey: at.env.RGRID_API_KEY ?? (await questions.askSecret('API key: ')) }
+    }
+    const { apiUrl, apiKey } = await answers().finally(() => questions.close())
     if (!apiKey.startsWith('rgrid_')) throw new UsageError('an API key begins with rgrid_')
-    const project = await createClient({ apiUrl: apiUrl.replace(/\/+$/, ''), apiKey, source: 'rgrid init' }).project()
-    const path = credentialsPath(at.home)
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
-    writeFileSync(path, `${JSON.stringify({ apiUrl, apiKey })}\n`, { mode: 0o600 })
+    const project = await createClient({ apiUrl, apiKey, source: 'rgrid init' }).project()
+    const path = keepCredentials(at.home, apiUrl, apiKey)
     const config = join(at.cwd, '.rgrid', 'config.yaml')
     if (!existsSync(config)) {
       mkdirSync(dirname(config), { recursive: true })
@@ -34,15 +37,11 @@ export const initCommand: Command = {
   },
 }
 
-async function ask(question: string, secret: boolean): Promise<string> {
-  const muted = new Writable({ write: (_chunk, _encoding, done) => done() })
-  if (secret && process.stdin.isTTY) process.stderr.write(question)
-  const lines = createInterface({ input: process.stdin, output: secret ? muted : process.stderr, terminal: process.stdin.isTTY ?? false })
-  try {
-    const answer = (await lines.question(secret ? '' : question)).trim()
-    if (secret && process.stdin.isTTY) process.stderr.write('\n')
-    return answer
-  } finally {
-    lines.close()
-  }
+function keepCredentials(home: string, apiUrl: string, apiKey: string): string {
+  const path = credentialsPath(home)
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+  // The mode of a file that is there already stays: set before the key is in it.
+  if (existsSync(path)) chmodSync(path, 0o600)
+  writeFileSync(path, `${JSON.stringify({ apiUrl, apiKey })}\n`, { mode: 0o600 })
+  return path
 }

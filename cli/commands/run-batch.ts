@@ -1,76 +1,54 @@
-import { globSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import type { BatchView, JobPage, JobView } from '#core/api.ts'
+import type { BatchView } from '#core/api.ts'
 import { type BatchItem, type BatchSpec, MAX_BATCH_ITEMS } from '#core/batch.ts'
-import { API_VERSION, Name, type Spec } from '#core/job/spec.ts'
-import { isFinal } from '#core/job/state.ts'
-import { monotonicMs, sleep } from '#core/service/time.ts'
-import type { Client } from '../client.ts'
+import { API_VERSION, type InputFile, Name, type Spec } from '#core/job/spec.ts'
+import { argumentsFor, findBatchFiles, unquotedHint } from '../batch-files.ts'
 import { type Context, list, type OptionValues, text } from '../command.ts'
 import { parseCount } from '../duration.ts'
+import { followBatch } from '../follow-batch.ts'
+import type { LocalInput } from '../local-files.ts'
 import { outputFolders } from '../output-folder.ts'
-import { createProgress } from '../progress.ts'
 import { type Invocation, readItem } from '../script.ts'
 import { labelsFromOptions } from '../spec-options.ts'
-import { inParallel } from '../transfer.ts'
-import { UsageError } from '../usage-error.ts'
-import { describeEnd, fetchOutputs, uploadInputs } from './run.ts'
+import { uploadInputs } from '../upload.ts'
 
-const LOOK_EVERY_MS = 300
 const JOB_NAME = new RegExp(Name.pattern as string)
+
+interface Item {
+  name: string
+  arg: string
+  inputs: LocalInput[]
+}
 
 /** `rgrid run --batch`: one job for each file, so many at once; outputs are brought as each job ends. */
 export async function runBatch(context: Context, options: OptionValues, template: Spec, invocation: Invocation): Promise<number> {
   const { print, at } = context
-  const files = findFiles(at.cwd, list(options, 'batch'))
-  const count = (name: string) => (text(options, name) === undefined ? null : parseCount(name, text(options, name) as string, 1, MAX_BATCH_ITEMS))
-  const client = context.client()
+  const patterns = list(options, 'batch')
+  const files = findBatchFiles(at.cwd, patterns)
+  const hint = unquotedHint(at.cwd, patterns, template.args ?? [])
+  if (hint) print.say(`note: ${hint}`)
   const names = outputFolders(files)
-  const items = files.map((file, index) => ({ name: names[index] as string, ...readItem(at.cwd, file) }))
-  const document = (shared: Awaited<ReturnType<typeof uploadInputs>>, each: BatchItem[]): BatchSpec => ({
-    apiVersion: API_VERSION,
-    kind: 'Batch',
-    metadata: { ...(text(options, 'name') === undefined ? {} : { name: text(options, 'name') as string }), labels: labelsFromOptions(options) },
-    parallel: count('parallel'),
-    maxFailures: count('max-failures'),
-    template: { ...template, files: { inputs: shared } },
-    items: each,
-  })
-  const toItem = (item: (typeof items)[number], inputs: BatchItem['inputs']): BatchItem => ({
-    ...(JOB_NAME.test(item.name) ? { name: item.name } : {}),
-    args: withFile(template.args ?? [], item.arg),
-    ...(inputs ? { inputs } : {}),
-  })
+  const items = files.map((file, index): Item => ({ name: names[index] as string, ...readItem(at.cwd, file) }))
+  const toDocument = documentMaker(options, template, invocation, items)
   if (options['dry-run'] === true) {
     print.out(
       JSON.stringify(
-        document(
-          [],
-          items.map((item) => toItem(item, undefined)),
-        ),
+        toDocument(({ path }) => ({ path, file: 'uploaded at submit' })),
         null,
         2,
       ),
     )
     return 0
   }
+  const client = context.client()
   const project = context.defaults.project ?? (await client.project())
-  const taken = new Set(invocation.inputs.map((input) => input.path))
-  const uploads = await uploadInputs(context, client, project, [
-    ...invocation.inputs,
-    ...items.flatMap((item) => item.inputs.filter((input) => !taken.has(input.path))),
-  ])
-  const shared = uploads.filter((upload) => taken.has(upload.path))
-  const byPath = new Map(uploads.map((upload) => [upload.path, upload]))
-  const own = (item: (typeof items)[number]) =>
-    item.inputs.flatMap((input) => (taken.has(input.path) ? [] : [byPath.get(input.path)].filter((upload) => upload !== undefined)))
-  const batch = await client.post<BatchView>(
-    `/v1/projects/${project}/batches`,
-    document(
-      shared,
-      items.map((item) => toItem(item, own(item))),
-    ),
-  )
+  const shared = new Set(invocation.inputs.map((input) => input.local))
+  const needed = [...invocation.inputs, ...items.flatMap((item) => item.inputs).filter((input) => !shared.has(input.local))]
+  const uploads = await uploadInputs(client, print, project, needed)
+  // By where they are here: two files of other folders may have the same path, each in its own job.
+  const uploaded = new Map(needed.map((input, index) => [input.local, uploads[index] as InputFile]))
+  const document = toDocument((input) => ({ ...(uploaded.get(input.local) as InputFile), path: input.path }))
+  const batch = await client.post<BatchView>(`/v1/projects/${encodeURIComponent(project)}/batches`, document)
   if (options.detach === true) {
     if (options.json === true) print.json(batch)
     else print.out(batch.id)
@@ -78,97 +56,39 @@ export async function runBatch(context: Context, options: OptionValues, template
   }
   print.say(`${batch.id}: ${batch.size} jobs${batch.parallel === null ? '' : `, ${batch.parallel} at once`}`)
   const folder = resolve(at.cwd, text(options, 'output-dir') ?? 'outputs')
-  const folders = names.map((name) => join(folder, name))
-  return follow(context, options, client, project, batch, folders)
+  return followBatch(client, print, project, batch, {
+    folders: options['remote-only'] === true ? undefined : names.map((name) => join(folder, name)),
+    flat: options.flat === true,
+    json: options.json === true,
+    cancelFirst: options['cancel-on-interrupt'] === true,
+  })
 }
 
-async function follow(context: Context, options: OptionValues, client: Client, project: string, batch: BatchView, folders: readonly string[]): Promise<number> {
-  const { print } = context
-  const startMs = monotonicMs()
-  const progress = createProgress(print, () => monotonicMs() - startMs)
-  const interrupted = new AbortController()
-  let cancelled = false
-  const onInterrupt = () => {
-    if (options['cancel-on-interrupt'] !== true || cancelled) return interrupted.abort()
-    cancelled = true
-    client.post(`/v1/batches/${batch.id}/cancel`).catch((error: Error) => print.say(error.message))
+/** The Batch document, given what each local file is there. A file that all jobs have is not named again for one. */
+function documentMaker(options: OptionValues, template: Spec, invocation: Invocation, items: readonly Item[]) {
+  const name = text(options, 'name')
+  const count = (option: string) => {
+    const value = text(options, option)
+    return value === undefined ? null : parseCount(option, value, 1, MAX_BATCH_ITEMS)
   }
-  process.on('SIGINT', onInterrupt)
-  const fetched = new Set<string>()
-  try {
-    for (;;) {
-      const now = await client.get<BatchView>(`/v1/batches/${batch.id}`)
-      progress.show(now)
-      const over = now.finishedAt !== null
-      const ended = (await jobsOf(client, project, batch.id, over ? undefined : 'succeeded,failed')).filter((job) => isFinal(job.state) && !fetched.has(job.id))
-      await inParallel(ended, 4, async (job) => {
-        fetched.add(job.id)
-        if (options['remote-only'] !== true) await fetchOutputs(client, job.id, folders[job.batchIndex ?? 0] as string, options.flat === true)
-        if (options.json === true) print.json(job)
-      })
-      if (over) {
-        progress.end()
-        return summarise(context, now, await jobsOf(client, project, batch.id, 'failed,cancelled'))
+  const taken = new Set(invocation.inputs.map((input) => input.path))
+  const head: Omit<BatchSpec, 'template' | 'items'> = {
+    apiVersion: API_VERSION,
+    kind: 'Batch',
+    metadata: { ...(name === undefined ? {} : { name }), labels: labelsFromOptions(options) },
+    parallel: count('parallel'),
+    maxFailures: count('max-failures'),
+  }
+  return (toInput: (input: LocalInput) => InputFile): BatchSpec => ({
+    ...head,
+    template: { ...template, files: { inputs: invocation.inputs.map(toInput) } },
+    items: items.map((item): BatchItem => {
+      const own = item.inputs.filter((input) => !taken.has(input.path)).map(toInput)
+      return {
+        ...(JOB_NAME.test(item.name) ? { name: item.name } : {}),
+        args: argumentsFor(template.args ?? [], item.arg),
+        ...(own.length > 0 ? { inputs: own } : {}),
       }
-      await sleep(LOOK_EVERY_MS, interrupted.signal)
-    }
-  } catch (error) {
-    if (!interrupted.signal.aborted) throw error
-    progress.end()
-    print.say(`detached; ${batch.id} goes on. Come back: rgrid status ${batch.id}   outputs: rgrid download ${batch.id}   end it: rgrid cancel ${batch.id}`)
-    return 130
-  } finally {
-    process.off('SIGINT', onInterrupt)
-  }
-}
-
-/** All jobs of a batch in these states, in its order. */
-export async function jobsOf(client: Client, project: string, batchId: string, states: string | undefined): Promise<JobView[]> {
-  const jobs: JobView[] = []
-  let cursor: string | null = null
-  do {
-    const query: string = new URLSearchParams({
-      batch: batchId,
-      limit: '200',
-      ...(states === undefined ? {} : { state: states }),
-      ...(cursor === null ? {} : { cursor }),
-    }).toString()
-    const page: JobPage = await client.get<JobPage>(`/v1/projects/${project}/jobs?${query}`)
-    jobs.push(...page.items)
-    cursor = page.nextCursor
-  } while (cursor !== null)
-  return jobs
-}
-
-function summarise(context: Context, batch: BatchView, bad: readonly JobView[]): number {
-  const { print } = context
-  const { succeeded, failed, cancelled } = batch.counts
-  print.say(`${batch.id}: ${succeeded} succeeded, ${failed} failed${cancelled > 0 ? `, ${cancelled} cancelled` : ''}`)
-  const groups = Map.groupBy(
-    bad.filter((job) => job.state === 'failed'),
-    describeEnd,
-  )
-  for (const [what, jobs] of [...groups].sort(([, a], [, b]) => b.length - a.length))
-    print.say(print.colour('red', `  ${jobs.length} × ${what}, such as item ${jobs[0]?.batchIndex}: rgrid logs ${jobs[0]?.id}`))
-  return succeeded === batch.size ? 0 : 1
-}
-
-function findFiles(cwd: string, patterns: readonly string[]): string[] {
-  const files = [
-    ...new Set(
-      patterns.flatMap((pattern) =>
-        globSync(pattern, { cwd, withFileTypes: true })
-          .filter((entry) => entry.isFile())
-          .map((entry) => join(entry.parentPath, entry.name)),
-      ),
-    ),
-  ]
-  const relative = files.map((file) => (file.startsWith(`${cwd}/`) ? file.slice(cwd.length + 1) : file)).sort()
-  if (relative.length === 0) throw new UsageError(`--batch: no file matches ${patterns.join(' ')} here`)
-  if (relative.length > MAX_BATCH_ITEMS) throw new UsageError(`--batch: ${relative.length} files match; at most ${MAX_BATCH_ITEMS} may be one batch`)
-  return relative
-}
-
-function withFile(args: readonly string[], file: string): string[] {
-  return args.some((arg) => arg.includes('{}')) ? args.map((arg) => arg.replaceAll('{}', file)) : [...args, file]
+    }),
+  })
 }

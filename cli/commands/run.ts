@@ -1,23 +1,21 @@
-import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { mkdir } from 'node:fs/promises'
 import { basename, resolve } from 'node:path'
-import type { ArtifactView, CancelResult, JobView, LogEnd } from '#core/api.ts'
-import { exitStatus } from '#core/job/outcome.ts'
+import type { JobView } from '#core/api.ts'
 import { API_VERSION, type InputFile, type JobSpec, type Spec } from '#core/job/spec.ts'
-import type { Client } from '../client.ts'
 import { type Command, type Context, list, type Option, type OptionValues, text } from '../command.ts'
-import { followJob } from '../follow.ts'
-import { findRequirements, type Invocation, type LocalInput, readInvocation } from '../script.ts'
+import { waitForJob } from '../follow-job.ts'
+import { runHere } from '../run-here.ts'
+import { findRequirements, type Invocation, readInvocation } from '../script.ts'
 import { labelsFromOptions, SPEC_OPTIONS, specFromOptions } from '../spec-options.ts'
-import { createOutput } from '../stream-output.ts'
-import { downloadArtifact, inParallel, placeFor, uploadFile } from '../transfer.ts'
+import { uploadInputs } from '../upload.ts'
 import { UsageError } from '../usage-error.ts'
 import { runBatch } from './run-batch.ts'
 
 const OPTIONS: Readonly<Record<string, Option>> = {
   ...SPEC_OPTIONS,
   requirements: { type: 'string', value: 'FILE', help: 'Python requirements; requirements.txt beside the script is taken by itself' },
+  input: { type: 'string', value: 'PATH', multiple: true, help: 'a file or folder that no argument names but the script needs; repeatable' },
+  'no-inputs': { type: 'boolean', help: 'arguments that name files take nothing along' },
   name: { type: 'string', help: 'a name for the job' },
   label: { type: 'string', value: 'K=V', multiple: true, help: 'a label to find it by; repeatable' },
   batch: { type: 'string', value: 'GLOB', multiple: true, help: 'one job for each file; the file takes the place of {}, or comes last' },
@@ -48,37 +46,47 @@ export const runCommand: Command = {
   summary: 'Runs a script or program there as if it ran here: same files, same output, same exit code.',
   options: OPTIONS,
   details: DETAILS,
-  async run(context, options, args) {
+  async run(context, options, words) {
     const { cwd } = context.at
-    const words = args
-    if (options.local === true) return runHere(cwd, words, specFromOptions(options, context.defaults, cwd, context.at.env).env ?? {})
-    const invocation = readInvocation(cwd, words, text(options, 'runtime') ?? context.defaults.runtime)
+    refuseTogether(options)
+    const fields = specFromOptions(options, context.defaults, cwd, context.at.env)
+    if (options.local === true) return runHere(cwd, words, fields.env ?? {})
+    const invocation = readInvocation(cwd, words, text(options, 'runtime') ?? context.defaults.runtime, {
+      extraInputs: list(options, 'input'),
+      noInputs: options['no-inputs'] === true,
+    })
     const requirements = findRequirements(cwd, words, text(options, 'requirements'))
     const spec: Spec = {
       runtime: invocation.runtime ?? '',
       command: invocation.command,
       args: invocation.args,
-      ...specFromOptions(options, context.defaults, cwd, context.at.env),
+      ...fields,
       ...(requirements === undefined ? {} : { requirements: readFileSync(requirements, 'utf8') }),
     }
     for (const note of invocation.notes) context.print.say(`note: ${note}`)
     if (list(options, 'batch').length > 0) return runBatch(context, options, spec, invocation)
-    for (const name of ['parallel', 'max-failures']) if (options[name] !== undefined) throw new UsageError(`--${name} goes with --batch`)
     return runOne(context, options, spec, invocation)
   },
 }
 
+/** Options that say nothing together are refused, so that none is silently without effect. */
+function refuseTogether(options: OptionValues): void {
+  const given = (name: string) => options[name] !== undefined
+  for (const name of ['parallel', 'max-failures']) if (given(name) && !given('batch')) throw new UsageError(`--${name} goes with --batch`)
+  for (const name of ['batch', 'detach', 'dry-run', 'json'])
+    if (given('local') && given(name)) throw new UsageError(`--local runs the script here, once; it does not go with --${name}`)
+  for (const name of ['output-dir', 'flat'])
+    if (given(name) && given('remote-only')) throw new UsageError(`--remote-only brings nothing; it does not go with --${name}`)
+}
+
 async function runOne(context: Context, options: OptionValues, spec: Spec, invocation: Invocation): Promise<number> {
   const { print, at } = context
-  const name =
-    text(options, 'name') ??
-    basename(invocation.command.at(-1) ?? 'job')
-      .replaceAll(/[^A-Za-z0-9._-]/g, '-')
-      .replaceAll(/^[^A-Za-z0-9]+|[^A-Za-z0-9]+$/g, '')
+  const name = text(options, 'name') ?? nameFor(invocation)
+  const labels = labelsFromOptions(options)
   const document = (inputs: InputFile[]): JobSpec => ({
     apiVersion: API_VERSION,
     kind: 'Job',
-    metadata: { ...(name === '' ? {} : { name }), labels: labelsFromOptions(options) },
+    metadata: { ...(name === '' ? {} : { name }), labels },
     spec: { ...spec, ...(inputs.length > 0 ? { files: { inputs } } : {}) },
   })
   if (options['dry-run'] === true) {
@@ -87,84 +95,25 @@ async function runOne(context: Context, options: OptionValues, spec: Spec, invoc
   }
   const client = context.client()
   const project = context.defaults.project ?? (await client.project())
-  const inputs = await uploadInputs(context, client, project, invocation.inputs)
-  const job = await client.post<JobView>(`/v1/projects/${project}/jobs`, document(inputs))
+  const inputs = await uploadInputs(client, print, project, invocation.inputs)
+  const job = await client.post<JobView>(`/v1/projects/${encodeURIComponent(project)}/jobs`, document(inputs))
   if (options.detach === true) {
     if (options.json === true) print.json(job)
     else print.out(job.id)
     return 0
   }
-  const end = await followOrDetach(context, client, job.id, options['cancel-on-interrupt'] === true, options.json === true)
-  if (end === 'detached') return 130
-  for (const warning of end.warnings) print.say(print.colour('yellow', `warning: ${warning}`))
-  if (options['remote-only'] !== true) await fetchOutputs(client, job.id, resolve(at.cwd, text(options, 'output-dir') ?? '.'), options.flat === true)
-  if (options.json === true) print.json(await client.get(`/v1/jobs/${job.id}`))
-  if (end.state !== 'succeeded') print.say(print.colour('red', `${job.id} ${end.state}: ${describeEnd(end)}`))
-  return exitStatus(end)
-}
-
-/** Uploads local files, as inputs of a job. */
-export async function uploadInputs(context: Context, client: Client, project: string, inputs: readonly LocalInput[]): Promise<InputFile[]> {
-  let sent = 0
-  const files = await inParallel(inputs, 4, async ({ local, path, executable }): Promise<InputFile> => {
-    const uploaded = await uploadFile(client, project, local)
-    if (uploaded.sent) sent++
-    return { path, file: uploaded.fileId, ...(executable ? { executable } : {}) }
+  return waitForJob(client, print, job.id, {
+    folder: options['remote-only'] === true ? undefined : resolve(at.cwd, text(options, 'output-dir') ?? '.'),
+    flat: options.flat === true,
+    json: options.json === true,
+    cancelFirst: options['cancel-on-interrupt'] === true,
   })
-  if (context.print.isTerminal) context.print.say(context.print.colour('dim', `${files.length} files: ${sent} uploaded, ${files.length - sent} already there`))
-  return files
 }
 
-/** Follows a job until it ends. Ctrl-C once detaches (or cancels), twice cancels. */
-async function followOrDetach(context: Context, client: Client, jobId: string, cancelOnInterrupt: boolean, quiet: boolean): Promise<LogEnd | 'detached'> {
-  const { print } = context
-  const detached = new AbortController()
-  let cancelled = false
-  const cancel = () => {
-    cancelled = true
-    print.say(`cancelling ${jobId} …`)
-    client.post<CancelResult>(`/v1/jobs/${jobId}/cancel`).catch((error: Error) => print.say(error.message))
-  }
-  const onInterrupt = () => {
-    if (cancelOnInterrupt && !cancelled) cancel()
-    else detached.abort()
-  }
-  process.on('SIGINT', onInterrupt)
-  const output = createOutput(print)
-  try {
-    return await followJob(client, jobId, quiet ? { ...output, chunk: async () => undefined } : output, detached.signal)
-  } catch (error) {
-    if (!detached.signal.aborted) throw error
-    print.say(`\ndetached; ${jobId} goes on. Come back: rgrid logs -f ${jobId}   outputs: rgrid download ${jobId}   end it: rgrid cancel ${jobId}`)
-    return 'detached'
-  } finally {
-    process.off('SIGINT', onInterrupt)
-  }
-}
-
-/** Brings the outputs of a job into a folder. Returns how many there were. */
-export async function fetchOutputs(client: Client, jobId: string, folder: string, flat: boolean): Promise<number> {
-  const { items } = await client.get<{ items: ArtifactView[] }>(`/v1/jobs/${jobId}/artifacts`)
-  const paths = items.map((artifact) => (flat ? basename(artifact.path) : artifact.path))
-  const twice = paths.find((path, index) => paths.indexOf(path) !== index)
-  if (twice !== undefined) throw new UsageError(`--flat: two outputs would be ${twice}; leave --flat out`)
-  if (items.length > 0) await mkdir(folder, { recursive: true })
-  await inParallel(items, 4, async (artifact) => downloadArtifact(client, artifact, await placeFor(folder, flat ? basename(artifact.path) : artifact.path)))
-  return items.length
-}
-
-/** How a job ended, in words. */
-export function describeEnd(end: Pick<LogEnd, 'cause' | 'exitCode' | 'message'>): string {
-  const what = end.cause === 'exit' ? `exit code ${end.exitCode}` : (end.cause ?? 'no cause')
-  return end.message ? `${what}: ${end.message}` : what
-}
-
-function runHere(cwd: string, words: string[], env: Record<string, string>): Promise<number> {
-  const { command, args } = readInvocation(cwd, words, 'local')
-  const { promise, resolve: done, reject } = Promise.withResolvers<number>()
-  const [program, ...rest] = [...command, ...args] as [string, ...string[]]
-  const child = spawn(program, rest, { cwd, stdio: 'inherit', env: { ...process.env, ...env } })
-  child.on('error', (error) => reject(new UsageError(`${program} cannot be started here: ${error.message}`)))
-  child.on('exit', (code, signal) => done(signal ? 128 + 15 : (code ?? 1)))
-  return promise
+/** The script's name as a job may be named; empty when nothing of it is left. */
+function nameFor(invocation: Invocation): string {
+  return basename(invocation.command.at(-1) ?? '')
+    .replaceAll(/[^A-Za-z0-9._-]/g, '-')
+    .slice(0, 128)
+    .replaceAll(/^[^A-Za-z0-9]+|[^A-Za-z0-9]+$/g, '')
 }

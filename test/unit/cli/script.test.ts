@@ -3,9 +3,10 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync }
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { findDefaults, findProfile } from '../../../cli/profile.ts'
+import { placeFor } from '../../../cli/download.ts'
+import { findProfile } from '../../../cli/profile.ts'
+import { findDefaults } from '../../../cli/project-defaults.ts'
 import { findRequirements, readInvocation } from '../../../cli/script.ts'
-import { placeFor } from '../../../cli/transfer.ts'
 import { UsageError } from '../../../cli/usage-error.ts'
 
 const top = mkdtempSync(join(tmpdir(), 'rgrid-cli-'))
@@ -40,8 +41,8 @@ test('a folder goes along with what is in it', () => {
 
 test('a file outside this folder appears under inputs/, and that is said', () => {
   const { args, notes } = readInvocation(cwd, ['x.py', '../outside.json', `--f=${join(top, 'outside.json')}`], undefined)
-  assert.deepEqual(args, ['inputs/1/outside.json', '--f=inputs/2/outside.json'])
-  assert.equal(notes.length, 2)
+  assert.deepEqual(args, ['inputs/1/outside.json', '--f=inputs/1/outside.json'])
+  assert.equal(notes.length, 1)
 })
 
 test('programs of an image, executables, and what cannot be run', () => {

@@ -1,0 +1,25 @@
+import type { Command } from './command.ts'
+import { cancelCommand } from './commands/cancel.ts'
+import { downloadCommand } from './commands/download.ts'
+import { initCommand } from './commands/init.ts'
+import { listCommand } from './commands/list.ts'
+import { logsCommand } from './commands/logs.ts'
+import { outputsCommand } from './commands/outputs.ts'
+import { runCommand } from './commands/run.ts'
+import { statusCommand } from './commands/status.ts'
+import { submitCommand } from './commands/submit.ts'
+import { versionCommand } from './commands/version.ts'
+
+/** The commands in the order in which `rgrid --help` names them. */
+export const COMMANDS: readonly Command[] = [
+  runCommand,
+  submitCommand,
+  logsCommand,
+  statusCommand,
+  listCommand,
+  cancelCommand,
+  outputsCommand,
+  downloadCommand,
+  initCommand,
+  versionCommand,
+]
