@@ -95,10 +95,11 @@ async function inspect(docker: Docker, name: string): Promise<Docker.ContainerIn
   }
 }
 
-async function removeContainer(docker: Docker, id: string): Promise<void> {
+/** Ends a container, killed after `stopSeconds`, and removes it; one that is gone already is as wanted. */
+export async function removeContainer(docker: Docker, id: string, stopSeconds = STOP_SECONDS): Promise<void> {
   const container = docker.getContainer(id)
   // Already stopped (304) or gone (404) is what is wanted.
-  await container.stop({ t: STOP_SECONDS }).catch(() => undefined)
+  await container.stop({ t: stopSeconds }).catch(() => undefined)
   await container.remove({ v: true, force: true }).catch((error: { statusCode?: number }) => {
     if (error.statusCode !== 404 && error.statusCode !== 409) throw error
   })

@@ -2,6 +2,7 @@ import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { removeContainers } from './container.ts'
 import { findEngine } from './engine.ts'
+import { clearNode } from './leftovers.ts'
 import { endOtherBringUp, withLock } from './lock.ts'
 import { stopProcesses } from './processes.ts'
 import { say } from './progress.ts'
@@ -15,7 +16,8 @@ export async function stop(settings: Settings): Promise<void> {
     const processes = await stopProcesses(settings)
     const docker = await findEngine()
     const containers = docker ? await removeContainers(settings, docker) : []
-    const stopped = [...processes, ...containers]
+    const leftovers = await clearNode(settings, docker)
+    const stopped = [...processes, ...containers, ...leftovers]
     say(stopped.length > 0 ? `stopped ${stopped.join(', ')}` : 'nothing was running')
     const enginePid = readIfThere(join(settings.stateDir, 'run', 'dockerd.pid'))?.trim()
     if (enginePid && docker) say(`the Docker engine that was started here keeps running (pid ${enginePid}); end it with: kill ${enginePid}`)
