@@ -22,6 +22,12 @@ export const AttemptView = Type.Object({
   assignedAt: Time,
   startedAt: maybe(Time),
   finishedAt: maybe(Time),
+  lateResult: maybe(
+    Type.Object(
+      { cause: Type.String(), exitCode: maybe(Type.Integer()), at: Time },
+      { description: 'What its node said after the attempt had been taken from it; changed nothing.' },
+    ),
+  ),
 })
 /** See the schema of the same name. */
 export type AttemptView = Static<typeof AttemptView>
@@ -38,6 +44,7 @@ export const JobView = Type.Object({
   image: Type.String(),
   state: words(JOB_STATES),
   hold: maybe(words(HOLDS)),
+  holdUntil: maybe(Time),
   reason: maybe(Type.String()),
   cause: maybe(words(CAUSES)),
   exitCode: maybe(Type.Integer()),

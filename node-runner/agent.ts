@@ -121,7 +121,13 @@ export function createAgent(options: AgentOptions): Service {
   async function renew(): Promise<void> {
     const attempts = [...running.values()].map(({ job }) => ({ attemptId: job.attemptId, leaseToken: job.leaseToken }))
     const reported = options.reporter.pending().filter((lease) => !running.has(lease.attemptId))
-    const reply = await bus.request(nodeRequestSubject(nodeId, 'renew'), RenewRequest, RenewReply, { attempts: [...attempts, ...reported] }, REQUEST_MS)
+    const reply = await bus.request(
+      nodeRequestSubject(nodeId, 'renew'),
+      RenewRequest,
+      RenewReply,
+      { attempts: [...attempts, ...reported], containers: [] },
+      REQUEST_MS,
+    )
     for (const attemptId of reply.stale) stopAttempt(attemptId, 'stale')
     for (const attemptId of reply.cancel) stopAttempt(attemptId, 'cancelled')
   }

@@ -1,7 +1,8 @@
 import { attemptStateFor, decide } from '#core/job/outcome.ts'
 import type { Cause } from '#core/job/state.ts'
 import type { Log } from '#core/service/log.ts'
-import { applyDecision, batchOfAttempt, finishAttempt, lockAttempt } from '#store/attempts.ts'
+import { applyDecision, finishAttempt } from '#store/attempt-end.ts'
+import { batchOfAttempt, lockAttempt } from '#store/attempts.ts'
 import { lockBatch, releaseBatchHolds, settleBatch } from '#store/holds.ts'
 import type { Tx } from '#store/pool.ts'
 

@@ -2,7 +2,7 @@ import type { RenewReply, RenewRequest } from '#bus/messages/node.ts'
 import type { Log } from '#core/service/log.ts'
 import { liveLeases } from '#store/attempts.ts'
 import type { DatabasePool } from '#store/pool.ts'
-import { reviveNode } from '#store/presence.ts'
+import { recordRenewal } from '#store/presence.ts'
 import { endAttempt, silentResult } from './finish.ts'
 
 /** An assignment that its node does not name for so long never reached it. */
@@ -13,7 +13,7 @@ const UNHEARD_MS = 15_000
  * takes back those it never heard of (the answer to its claim was lost).
  */
 export async function answerRenewal(db: DatabasePool, log: Log, nodeId: string, request: RenewRequest, queued: (jobs: number) => void): Promise<RenewReply> {
-  await reviveNode(db, nodeId)
+  const node = await recordRenewal(db, nodeId, request.containers)
   const live = new Map((await liveLeases(db, nodeId)).map((lease) => [lease.attemptId, lease]))
   const stale: string[] = []
   const cancel: string[] = []
@@ -30,5 +30,5 @@ export async function answerRenewal(db: DatabasePool, log: Log, nodeId: string, 
     )
     if (outcome.status === 'ok' && outcome.queued > 0) queued(outcome.queued)
   }
-  return { stale, cancel }
+  return { stale, cancel, drain: node?.drain ?? false }
 }

@@ -1,6 +1,8 @@
-import type { FinishedReport, ReportReply, ReportRequest } from '#bus/messages/report.ts'
+import type { FinishedReport, LogReport, ProgressReport, ReportReply, ReportRequest } from '#bus/messages/report.ts'
 import { canAttemptGo } from '#core/job/state.ts'
 import type { Log } from '#core/service/log.ts'
+import { nowMs } from '#core/service/time.ts'
+import { recordLateResult, recordLogArchived } from '#store/attempt-end.ts'
 import { lockAttempt, recordProgress } from '#store/attempts.ts'
 import type { DatabasePool } from '#store/pool.ts'
 import { endAttempt } from './finish.ts'
@@ -13,7 +15,11 @@ export interface Reports {
 /** `queued` is told how many jobs became claimable. */
 export function createReports(db: DatabasePool, log: Log, queued: (jobs: number) => void): Reports {
   async function finished(nodeId: string, report: FinishedReport): Promise<ReportReply> {
-    const outcome = await db.transaction((tx) => endAttempt(tx, log, nodeId, report.attemptId, report.leaseToken, storable(report)))
+    const outcome = await db.transaction(async (tx) => {
+      const ended = await endAttempt(tx, log, nodeId, report.attemptId, report.leaseToken, storable(report))
+      if (ended.status === 'stale') await recordLateResult(tx, nodeId, report.attemptId, report.leaseToken, report)
+      return ended
+    })
     if (outcome.status === 'stale') {
       log.info({ attemptId: report.attemptId, nodeId, cause: report.cause }, 'late result of an attempt that is over; nothing changed')
       return { status: 'stale' }
@@ -22,15 +28,24 @@ export function createReports(db: DatabasePool, log: Log, queued: (jobs: number)
     return { status: 'ok' }
   }
 
+  async function progress(nodeId: string, report: ProgressReport): Promise<ReportReply> {
+    return db.transaction(async (tx) => {
+      const attempt = await lockAttempt(tx, nodeId, report.attemptId, report.leaseToken)
+      if (!attempt || attempt.finished) return { status: 'stale' }
+      if (canAttemptGo(attempt.state, report.state)) await recordProgress(tx, attempt, report.state, report.imageDigest)
+      return { status: attempt.cancelRequested ? 'cancel' : 'ok' }
+    })
+  }
+
+  async function logArchived(nodeId: string, report: LogReport): Promise<ReportReply> {
+    const known = await db.transaction((tx) => recordLogArchived(tx, nodeId, report.attemptId, report.leaseToken, report.logSeq))
+    return { status: known ? 'ok' : 'stale' }
+  }
+
   return {
-    async report(nodeId, report) {
+    report(nodeId, report) {
       if (report.kind === 'finished') return finished(nodeId, report)
-      return db.transaction(async (tx) => {
-        const attempt = await lockAttempt(tx, nodeId, report.attemptId, report.leaseToken)
-        if (!attempt || attempt.finished) return { status: 'stale' }
-        if (canAttemptGo(attempt.state, report.state)) await recordProgress(tx, attempt, report.state, report.imageDigest)
-        return { status: 'ok' }
-      })
+      return report.kind === 'log' ? logArchived(nodeId, report) : progress(nodeId, report)
     },
   }
 }
@@ -43,6 +58,8 @@ function storable(report: FinishedReport): FinishedReport {
   const clean = (text: string) => text.toWellFormed().replaceAll('\u0000', '\ufffd')
   return {
     ...report,
+    // A clock that is far off must not keep a result from being taken.
+    startedAtMs: report.startedAtMs === null ? null : Math.min(Math.max(report.startedAtMs, 0), nowMs()),
     message: report.message === null ? null : clean(report.message),
     imageDigest: report.imageDigest === null ? null : clean(report.imageDigest),
     warnings: report.warnings.map(clean),

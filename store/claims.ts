@@ -42,7 +42,7 @@ const CAPACITY = `
   left join lateral (
     select sum(slots) as slots, sum(memory_bytes) as memory_bytes from attempts where node_id = n.id and finished_at is null
   ) used on true
-  where n.id = any($1) and n.state = 'ready'
+  where n.id = any($1) and n.state = 'ready' and n.drain_requested_at is null
   order by n.id
   for no key update of n`
 
@@ -59,7 +59,7 @@ const TAKE = `
     select * from unnest($1::text[], $2::text[], $3::text[], $4::text[]) as p (job_id, attempt_id, node_id, lease_token)
   ), taken as (
     update jobs j
-    set state = 'running', attempt_id = p.attempt_id, attempt_count = attempt_count + 1,
+    set state = 'running', queue_until = null, attempt_id = p.attempt_id, attempt_count = attempt_count + 1,
       started_at = coalesce(j.started_at, now()), reason = 'assigned to ' || p.node_id
     from pick p where j.id = p.job_id
     returning j.*, p.node_id as pick_node_id, p.lease_token

@@ -29,6 +29,9 @@ const CountRow = row(Type.Object({ count: Type.Number() }))
 const StateCount = row(Type.Object({ state: Type.String(), count: Type.Number() }))
 const DueRow = row(Type.Object({ in_ms: Type.Number() }))
 
+/** When the stay in the queue that begins now is over; null without a limit. `j` is the job. */
+export const QUEUE_UNTIL = sql.fragment`now() + make_interval(secs => (j.spec ->> 'maxQueueSeconds')::float8)`
+
 /** Locks a batch. Whoever changes jobs of a batch locks the batch first, so that two never wait for each other. */
 export async function lockBatch(tx: Tx, batchId: string): Promise<void> {
   await tx.query(sql.unsafe`select 1 from batches where id = ${batchId} for no key update`)
@@ -53,7 +56,8 @@ export async function releaseBatchHolds(tx: Tx, batchId: string): Promise<number
       state = case when (j.spec ->> 'notBefore')::timestamptz > now() then 'held' else 'queued' end,
       hold = case when (j.spec ->> 'notBefore')::timestamptz > now() then 'not_before' end,
       hold_until = case when (j.spec ->> 'notBefore')::timestamptz > now() then (j.spec ->> 'notBefore')::timestamptz end,
-      reason = case when (j.spec ->> 'notBefore')::timestamptz > now() then 'held: not before ' || (j.spec ->> 'notBefore') else 'waiting for a slot' end
+      reason = case when (j.spec ->> 'notBefore')::timestamptz > now() then 'held: not before ' || (j.spec ->> 'notBefore') else 'waiting for a slot' end,
+      queue_until = case when (j.spec ->> 'notBefore')::timestamptz > now() then null else ${QUEUE_UNTIL} end
     from next where j.id = next.id
     returning j.id, j.account_id, j.project_id, j.batch_id, j.state`)
   const queued = released.filter((job) => job.state === 'queued')
@@ -92,7 +96,7 @@ export async function settleBatch(tx: Tx, batchId: string): Promise<number> {
 /** Cancels every job of the batch that no node has; returns how many. The caller has locked the batch. */
 async function cancelWaiting(tx: Tx, batchId: string, message: string): Promise<number> {
   const jobs = await tx.any(sql.type(JobRef)`
-    update jobs set state = 'cancelled', cause = 'cancelled', finished_at = now(), hold = null, hold_until = null, reason = null, message = ${message}
+    update jobs set state = 'cancelled', cause = 'cancelled', finished_at = now(), hold = null, hold_until = null, queue_until = null, reason = null, message = ${message}
     where batch_id = ${batchId} and state in ('held', 'queued')
     returning id, account_id, project_id, batch_id, state`)
   await recordEvents(
@@ -116,7 +120,7 @@ export async function releaseDueHolds(db: Db, limit = 1000): Promise<number> {
       with due as (
         select id from jobs where hold_until <= now() and state = 'held' order by hold_until limit ${limit} for no key update skip locked
       )
-      update jobs j set state = 'queued', hold = null, hold_until = null, reason = 'waiting for a slot'
+      update jobs j set state = 'queued', hold = null, hold_until = null, reason = 'waiting for a slot', queue_until = ${QUEUE_UNTIL}
       from due where j.id = due.id
       returning j.id, j.account_id, j.project_id, j.batch_id, j.state`)
     await recordEvents(

@@ -71,7 +71,7 @@ async function cancelWhere(tx: Tx, condition: ReturnType<typeof sql.fragment>): 
         cause = case when state = 'running' then cause else 'cancelled' end,
         finished_at = case when state = 'running' then null else now() end,
         reason = case when state = 'running' then 'cancelling' end,
-        hold = null, hold_until = null
+        hold = null, hold_until = null, queue_until = null
       where ${condition} and finished_at is null
       returning id, account_id, project_id, batch_id, state, attempt_id
     )

@@ -2,6 +2,7 @@ import { Type } from '@sinclair/typebox'
 import { sql } from 'slonik'
 import type { AttemptView, BatchView, JobDetail, JobView } from '#core/api.ts'
 import { JOB_STATES } from '#core/job/state.ts'
+import { nowMs } from '#core/service/time.ts'
 import type { Db } from './pool.ts'
 import { row } from './row.ts'
 
@@ -15,7 +16,7 @@ const MAX_AHEAD = 1000
 const JOB_VIEW = sql.fragment`
   jsonb_build_object(
     'id', j.id, 'project', p.slug, 'batchId', j.batch_id, 'batchIndex', j.batch_index, 'name', j.name, 'labels', j.labels,
-    'runtime', j.spec ->> 'runtime', 'image', j.spec ->> 'image', 'state', j.state, 'hold', j.hold,
+    'runtime', j.spec ->> 'runtime', 'image', j.spec ->> 'image', 'state', j.state, 'hold', j.hold, 'holdUntil', j.hold_until,
     'reason', case when j.state = 'queued' then 'queued' else j.reason end,
     'cause', j.cause, 'exitCode', j.exit_code, 'message', j.message, 'warnings', j.warnings, 'attemptCount', j.attempt_count,
     'nodeId', (select node_id from attempts where id = j.attempt_id), 'cancelRequested', j.cancel_requested_at is not null,
@@ -33,10 +34,13 @@ const AHEAD = sql.fragment`case when j.state = 'queued' then (select h.ahead fro
 
 function toView(found: typeof ViewRow.static): JobView {
   const view = found.view as JobView
-  for (const key of ['createdAt', 'startedAt', 'finishedAt'] as const) if (view[key] !== null) view[key] = new Date(view[key] as string).toISOString()
+  for (const key of ['createdAt', 'holdUntil', 'startedAt', 'finishedAt'] as const)
+    if (view[key] !== null) view[key] = new Date(view[key] as string).toISOString()
   if (view.state === 'queued') {
     view.reason = found.reason === 'waiting for a slot' ? `waiting for a slot: ${found.ahead ?? `${MAX_AHEAD} or more`} ahead` : found.reason
   }
+  if (view.holdUntil !== null && view.hold === 'backoff')
+    view.reason = `${view.reason} in ${Math.max(0, Math.ceil((Date.parse(view.holdUntil) - nowMs()) / 1000))} s`
   return view
 }
 
@@ -100,12 +104,15 @@ const AttemptRow = Type.Object({
   assigned_at: Type.String(),
   started_at: maybe(Type.String()),
   finished_at: maybe(Type.String()),
+  late_cause: maybe(Type.String()),
+  late_exit_code: maybe(Type.Number()),
+  late_at: maybe(Type.String()),
 })
 
 /** The attempts of a job, the first one first. */
 export async function readAttempts(db: Db, jobId: string): Promise<AttemptView[]> {
   const rows = await db.any(sql.type(row(AttemptRow))`
-    select id, number, state, cause, exit_code, message, node_id, image_digest, assigned_at, started_at, finished_at
+    select id, number, state, cause, exit_code, message, node_id, image_digest, assigned_at, started_at, finished_at, late_cause, late_exit_code, late_at
     from attempts where job_id = ${jobId} order by number`)
   return rows.map((attempt) => ({
     id: attempt.id,
@@ -119,6 +126,8 @@ export async function readAttempts(db: Db, jobId: string): Promise<AttemptView[]
     assignedAt: attempt.assigned_at,
     startedAt: attempt.started_at,
     finishedAt: attempt.finished_at,
+    lateResult:
+      attempt.late_cause !== null && attempt.late_at !== null ? { cause: attempt.late_cause, exitCode: attempt.late_exit_code, at: attempt.late_at } : null,
   }))
 }
 

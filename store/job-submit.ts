@@ -3,6 +3,7 @@ import { sql } from 'slonik'
 import { newId } from '#core/ids.ts'
 import type { ValidBatch, ValidJob } from '#core/job/validate.ts'
 import { recordEvents } from './events.ts'
+import { QUEUE_UNTIL } from './holds.ts'
 import type { Db, Tx } from './pool.ts'
 import { row } from './row.ts'
 
@@ -63,8 +64,8 @@ function prepare(job: ValidJob, index: number | null, holdForBatch: boolean, par
 
 async function insertJobs(tx: Tx, owner: Owner, batchId: string | null, jobs: readonly PreparedJob[]): Promise<void> {
   await tx.query(sql.unsafe`
-    insert into jobs (id, account_id, project_id, batch_id, batch_index, name, labels, spec, slots, memory_bytes, priority, state, hold, hold_until, reason)
-    select j.id, ${owner.accountId}, ${owner.projectId}, ${batchId}, j.index, j.name, j.labels, j.spec, j.slots, j.memory, j.priority, j.state, j.hold, j.until, j.reason
+    insert into jobs (id, account_id, project_id, batch_id, batch_index, name, labels, spec, slots, memory_bytes, priority, state, hold, hold_until, reason, queue_until)
+    select j.id, ${owner.accountId}, ${owner.projectId}, ${batchId}, j.index, j.name, j.labels, j.spec, j.slots, j.memory, j.priority, j.state, j.hold, j.until, j.reason, case when j.state = 'queued' then ${QUEUE_UNTIL} end
     from jsonb_to_recordset(${JSON.stringify(jobs)}::jsonb)
       as j(id text, index int, name text, labels jsonb, spec jsonb, slots smallint, memory bigint, priority smallint, state text, hold text, until timestamptz, reason text)
     order by j.index nulls first`)

@@ -15,7 +15,7 @@ export interface KnownNode {
 /** Notes for many nodes at once that they were heard, and whether they drain: a node says so itself. */
 export async function recordSeen(db: Db, nodes: readonly { nodeId: string; draining: boolean }[]): Promise<void> {
   await db.query(sql.unsafe`
-    update nodes n set last_seen_at = now(), state = case when s.draining then 'draining' else 'ready' end
+    update nodes n set last_seen_at = now(), state = case when s.draining or n.drain_requested_at is not null then 'draining' else 'ready' end
     from jsonb_to_recordset(${JSON.stringify(nodes)}::jsonb) as s("nodeId" text, draining boolean)
     where n.id = s."nodeId" and n.state in ('ready', 'draining')`)
 }
@@ -34,9 +34,20 @@ export async function markLost(tx: Tx, nodeId: string): Promise<boolean> {
   return result.rowCount > 0
 }
 
-/** A node that speaks again after it was declared lost takes work again; its old leases are over. */
-export async function reviveNode(db: Db, nodeId: string): Promise<void> {
-  await db.query(sql.unsafe`update nodes set last_seen_at = now(), state = 'ready' where id = ${nodeId} and state = 'lost'`)
+/**
+ * A node asks about its leases: one that was declared lost takes work again (its old leases are over). Notes the attempts
+ * whose containers it has. Returns whether it is to drain; undefined when there is no such node.
+ */
+export async function recordRenewal(db: Db, nodeId: string, containers: readonly string[]): Promise<{ drain: boolean } | undefined> {
+  const held = sql.array([...containers], 'text')
+  await db.query(sql.unsafe`
+    update nodes set
+      last_seen_at = now(), state = case when state <> 'lost' then state when drain_requested_at is null then 'ready' else 'draining' end,
+      containers = ${held}, containers_at = now()
+    where id = ${nodeId} and (state = 'lost' or containers <> ${held} or containers_at is null or containers_at < now() - interval '1 minute')`)
+  const node = await db.maybeOne(sql.type(row(Type.Object({ drain: Type.Boolean() })))`
+    select drain_requested_at is not null as drain from nodes where id = ${nodeId}`)
+  return node ?? undefined
 }
 
 const FileRow = Type.Object({ id: Type.String(), key: Type.String(), sha256: Type.String(), size_bytes: Type.Number() })

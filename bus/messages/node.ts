@@ -12,21 +12,31 @@ export const Heartbeat = Type.Object(
 export type Heartbeat = Static<typeof Heartbeat>
 
 /** A node is told something; may be lost, the next renewal says it again. */
-export const Control = Type.Union([Type.Object({ kind: Type.Literal('cancel'), attemptId: Type.String() }), Type.Object({ kind: Type.Literal('drain') })], {
-  $id: 'Control',
-})
+export const Control = Type.Union(
+  [
+    Type.Object({ kind: Type.Literal('cancel'), attemptId: Type.String() }),
+    Type.Object({ kind: Type.Literal('drain') }),
+    Type.Object({ kind: Type.Literal('resume') }),
+  ],
+  {
+    $id: 'Control',
+  },
+)
 /** See the schema of the same name. */
 export type Control = Static<typeof Control>
 
-/** A node asks about the leases it believes to hold. */
+/** A node asks about the leases it believes to hold. `containers`: the attempts whose containers its engine has. */
 export const RenewRequest = Type.Object(
-  { attempts: Type.Array(Type.Object({ attemptId: Type.String(), leaseToken: Type.String() }), { maxItems: 1024 }) },
+  {
+    attempts: Type.Array(Type.Object({ attemptId: Type.String(), leaseToken: Type.String() }), { maxItems: 1024 }),
+    containers: Type.Array(Type.String({ maxLength: 100 }), { maxItems: 4096 }),
+  },
   { $id: 'RenewRequest' },
 )
 /** See the schema of the same name. */
 export type RenewRequest = Static<typeof RenewRequest>
 
-/** The leases that are over (stop, forget) and those to be cancelled (stop, report). */
-export const RenewReply = Type.Object({ stale: Type.Array(Type.String()), cancel: Type.Array(Type.String()) }, { $id: 'RenewReply' })
+/** The leases that are over (stop, forget), those to be cancelled (stop, report), and whether the node is to drain. */
+export const RenewReply = Type.Object({ stale: Type.Array(Type.String()), cancel: Type.Array(Type.String()), drain: Type.Boolean() }, { $id: 'RenewReply' })
 /** See the schema of the same name. */
 export type RenewReply = Static<typeof RenewReply>

@@ -12,6 +12,9 @@ export const ProgressReport = Type.Object({
   imageDigest: maybeString(512),
 })
 
+/** See the schema of the same name. */
+export type ProgressReport = Static<typeof ProgressReport>
+
 /** An output that has been uploaded. */
 export const UploadedArtifact = Type.Object({
   path: Type.String({ minLength: 1, maxLength: 1024 }),
@@ -42,13 +45,21 @@ export const FinishedReport = Type.Object({
 /** See the schema of the same name. */
 export type FinishedReport = Static<typeof FinishedReport>
 
+/** The log of an attempt that has ended was archived now: the object store was away at its end. */
+export const LogReport = Type.Object({ kind: Type.Literal('log'), ...lease, logSeq: Type.Integer({ minimum: 0 }) })
+/** See the schema of the same name. */
+export type LogReport = Static<typeof LogReport>
+
 /** What a node reports about one of its attempts. */
-export const ReportRequest = Type.Union([ProgressReport, FinishedReport], { $id: 'ReportRequest' })
+export const ReportRequest = Type.Union([ProgressReport, FinishedReport, LogReport], { $id: 'ReportRequest' })
 /** See the schema of the same name. */
 export type ReportRequest = Static<typeof ReportRequest>
 
-/** `stale`: the lease is someone else's or over; the node stops the attempt and forgets it. */
-export const ReportReply = Type.Object({ status: Type.Union([Type.Literal('ok'), Type.Literal('stale')]) }, { $id: 'ReportReply' })
+/**
+ * `stale`: the lease is someone else's or over; the node stops the attempt and forgets it. `cancel`: it is still the
+ * node's, and is to be stopped and reported.
+ */
+export const ReportReply = Type.Object({ status: Type.Union([Type.Literal('ok'), Type.Literal('stale'), Type.Literal('cancel')]) }, { $id: 'ReportReply' })
 /** See the schema of the same name. */
 export type ReportReply = Static<typeof ReportReply>
 

@@ -4,6 +4,9 @@ import type { AttemptState, Cause, JobState } from './state.ts'
 /** How often causes that are not the job's own fault (lost machine, interrupted, transient trouble) may repeat. */
 export const MAX_INFRA_RETRIES = 5
 
+/** An interruption is our own doing and spends nothing; after so many attempts the job fails all the same. */
+export const MAX_ATTEMPTS = 250
+
 /** How an attempt ended, as its node reports it or the scheduler finds it. */
 export interface AttemptEnd {
   cause: Cause
@@ -17,10 +20,14 @@ export interface AttemptEnd {
 export interface RetryCount {
   retriesUsed: number
   infraRetriesUsed: number
+  /** The number of the attempt that ended, from 1. */
+  number: number
 }
 
 /** What becomes of the job. */
-export type Decision = { to: 'succeeded' | 'failed' | 'cancelled' } | { to: 'queued' | 'held'; spends: 'retry' | 'infra'; delaySeconds: number; reason: string }
+export type Decision =
+  | { to: 'succeeded' | 'failed' | 'cancelled' }
+  | { to: 'queued' | 'held'; spends: 'retry' | 'infra' | 'nothing'; delaySeconds: number; reason: string }
 
 /** What becomes of a job whose attempt ended so; pure, the whole retry policy (docs/JOB_STATES.md). */
 export function decide(spec: Pick<ResolvedSpec, 'retries' | 'backoff' | 'retryOn'>, used: RetryCount, end: AttemptEnd, cancelRequested: boolean): Decision {
@@ -31,10 +38,13 @@ export function decide(spec: Pick<ResolvedSpec, 'retries' | 'backoff' | 'retryOn
     const delaySeconds = backoffSeconds(spec.backoff, used.retriesUsed)
     return again('retry', delaySeconds, `retry ${used.retriesUsed + 1} of ${spec.retries}`)
   }
+  if (end.cause === 'interrupted') {
+    if (used.number >= MAX_ATTEMPTS) return { to: 'failed' }
+    return again('nothing', 0, 'run again after interrupted')
+  }
   const ownFault = !end.transient && (end.cause === 'image' || end.cause === 'input' || end.cause === 'output')
   if (ownFault || used.infraRetriesUsed >= MAX_INFRA_RETRIES) return { to: 'failed' }
-  const machine = end.cause === 'lost' || end.cause === 'interrupted'
-  const delaySeconds = machine ? 0 : backoffSeconds({ initialSeconds: 1, factor: 2, maxSeconds: 60 }, used.infraRetriesUsed)
+  const delaySeconds = end.cause === 'lost' ? 0 : backoffSeconds({ initialSeconds: 1, factor: 2, maxSeconds: 60 }, used.infraRetriesUsed)
   return again('infra', delaySeconds, `run again after ${end.cause}, ${used.infraRetriesUsed + 1} of at most ${MAX_INFRA_RETRIES}`)
 }
 
@@ -44,7 +54,7 @@ function wantsRetry(retryOn: ResolvedSpec['retryOn'], end: AttemptEnd): boolean 
   return retryOn.exitCodes === null || (end.exitCode !== null && retryOn.exitCodes.includes(end.exitCode))
 }
 
-function again(spends: 'retry' | 'infra', delaySeconds: number, reason: string): Decision {
+function again(spends: 'retry' | 'infra' | 'nothing', delaySeconds: number, reason: string): Decision {
   return { to: delaySeconds > 0 ? 'held' : 'queued', spends, delaySeconds, reason }
 }
 
@@ -68,13 +78,13 @@ export function attemptStateFor(end: AttemptEnd): AttemptState {
 }
 
 /**
- * The exit code that `rgrid run` ends with: the job's own; 124 after a timeout (as timeout(1)), 130 cancelled,
+ * The exit code that `rgrid run` ends with: the job's own; 124 after a timeout (as timeout(1)), also in the queue, 130 cancelled,
  * 137 out of memory, 125 when the container could not be run at all (as docker run).
  */
 export function exitStatus(job: { state: JobState; cause: Cause | null; exitCode: number | null }): number {
   if (job.state === 'succeeded') return 0
   if (job.state === 'cancelled') return 130
-  if (job.cause === 'timeout') return 124
+  if (job.cause === 'timeout' || job.cause === 'queue_timeout') return 124
   if (job.cause === 'oom') return 137
   if (job.cause === 'exit') return job.exitCode || 1
   return 125

@@ -29,6 +29,9 @@ export interface ResolvedSpec {
   /** One slot for each CPU begun. */
   slots: number
   timeoutSeconds: number
+  prepareTimeoutSeconds: number
+  maxQueueSeconds: number | null
+  gracePeriodSeconds: number
   network: boolean
   retries: number
   backoff: { initialSeconds: number; factor: number; maxSeconds: number }
@@ -78,6 +81,9 @@ export function resolveSpec(spec: Spec, runtimes: RuntimeTable, issues: Issue[],
     diskBytes,
     slots: Math.max(1, Math.ceil(cpuMillis / 1000)),
     timeoutSeconds: spec.timeoutSeconds ?? 3600,
+    prepareTimeoutSeconds: spec.prepareTimeoutSeconds ?? 600,
+    maxQueueSeconds: spec.maxQueueSeconds ?? null,
+    gracePeriodSeconds: spec.gracePeriodSeconds ?? 10,
     network: spec.network ?? false,
     retries: spec.retries ?? 0,
     backoff: { initialSeconds: 1, factor: 2, maxSeconds: 300, ...spec.backoff },

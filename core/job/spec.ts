@@ -128,6 +128,23 @@ export const Spec = Type.Object(
       ),
     ),
     timeoutSeconds: Type.Optional(Type.Integer({ minimum: 1, maximum: 86_400, default: 3600, description: 'The longest that the command may run.' })),
+    prepareTimeoutSeconds: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 86_400,
+        default: 600,
+        description: 'The longest that image, inputs and requirements may take. A node may allow less.',
+      }),
+    ),
+    maxQueueSeconds: Type.Optional(
+      nullable(Type.Integer({ minimum: 1, maximum: 2_592_000 }), {
+        default: null,
+        description: 'The longest that it may wait in the queue for a slot, each time; then it fails with the cause `queue_timeout`. null: for ever.',
+      }),
+    ),
+    gracePeriodSeconds: Type.Optional(
+      Type.Integer({ minimum: 0, maximum: 300, default: 10, description: 'Between SIGTERM and SIGKILL when it is cancelled or runs too long.' }),
+    ),
     network: Type.Optional(Type.Boolean({ default: false, description: 'Outbound network. Metadata, private and host addresses stay unreachable.' })),
     retries: Type.Optional(
       Type.Integer({

@@ -19,14 +19,27 @@ export const HOLDS = ['batch', 'backoff', 'not_before'] as const
 /** See HOLDS. */
 export type Hold = (typeof HOLDS)[number]
 
-/** The one cause an attempt ends with; the first one wins. */
-export const CAUSES = ['exit', 'timeout', 'oom', 'cancelled', 'image', 'input', 'output', 'lost', 'interrupted', 'runner_error'] as const
+/** The one cause an attempt ends with; the first one wins. `queue_timeout` is that of a job only: no attempt was made. */
+export const CAUSES = [
+  'exit',
+  'timeout',
+  'oom',
+  'cancelled',
+  'image',
+  'input',
+  'output',
+  'prepare_timeout',
+  'queue_timeout',
+  'lost',
+  'interrupted',
+  'runner_error',
+] as const
 /** See CAUSES. */
 export type Cause = (typeof CAUSES)[number]
 
 const JOB_TRANSITIONS: Readonly<Record<JobState, readonly JobState[]>> = {
   held: ['queued', 'cancelled'],
-  queued: ['running', 'cancelled'],
+  queued: ['running', 'failed', 'cancelled'],
   running: ['queued', 'held', 'succeeded', 'failed', 'cancelled'],
   succeeded: [],
   failed: [],

@@ -63,8 +63,8 @@ test('a node silent past its lease is lost and its work is queued again, for no 
   const state = await make.jobState(job.jobId)
   assert.deepEqual([state.state, state.infra_retries_used, state.retries_used], ['queued', 1, 0])
   // The node comes back: its lease is over, it may work again.
-  const reply = await answerRenewal(db, log, node, { attempts: [{ attemptId: job.attemptId, leaseToken: job.leaseToken }] }, () => undefined)
-  assert.deepEqual(reply, { stale: [job.attemptId], cancel: [] })
+  const reply = await answerRenewal(db, log, node, { attempts: [{ attemptId: job.attemptId, leaseToken: job.leaseToken }], containers: [] }, () => undefined)
+  assert.deepEqual(reply, { stale: [job.attemptId], cancel: [], drain: false })
 })
 
 test('nodes that were silent for long do not keep the work of one that died now', async () => {
@@ -114,10 +114,16 @@ test('when most nodes fall silent at once none is reaped', async () => {
 test('a renewal tells which leases are over and which to cancel', async () => {
   const { node, job } = await assign()
   const lease = { attemptId: job.attemptId, leaseToken: job.leaseToken }
-  assert.deepEqual(await answerRenewal(db, log, node, { attempts: [lease] }, () => undefined), { stale: [], cancel: [] })
-  assert.deepEqual((await answerRenewal(db, log, node, { attempts: [{ ...lease, leaseToken: 'forged' }] }, () => undefined)).stale, [job.attemptId])
+  assert.deepEqual(await answerRenewal(db, log, node, { attempts: [lease], containers: [] }, () => undefined), { stale: [], cancel: [], drain: false })
+  assert.deepEqual((await answerRenewal(db, log, node, { attempts: [{ ...lease, leaseToken: 'forged' }], containers: [] }, () => undefined)).stale, [
+    job.attemptId,
+  ])
   await admin.query(sql.unsafe`update jobs set cancel_requested_at = now()`)
-  assert.deepEqual(await answerRenewal(db, log, node, { attempts: [lease] }, () => undefined), { stale: [], cancel: [job.attemptId] })
+  assert.deepEqual(await answerRenewal(db, log, node, { attempts: [lease], containers: [] }, () => undefined), {
+    stale: [],
+    cancel: [job.attemptId],
+    drain: false,
+  })
 })
 
 test('an assignment that never reached its node is taken back', async () => {
@@ -126,10 +132,10 @@ test('an assignment that never reached its node is taken back', async () => {
   const count = (jobs: number) => {
     queued += jobs
   }
-  await answerRenewal(db, log, node, { attempts: [] }, count)
+  await answerRenewal(db, log, node, { attempts: [], containers: [] }, count)
   assert.equal((await make.jobState(job.jobId)).state, 'running', 'a young lease may still be on its way')
   await admin.query(sql.unsafe`update attempts set assigned_at = now() - interval '20 seconds'`)
-  await answerRenewal(db, log, node, { attempts: [] }, count)
+  await answerRenewal(db, log, node, { attempts: [], containers: [] }, count)
   assert.equal((await make.jobState(job.jobId)).state, 'queued')
   assert.equal(queued, 1)
 })

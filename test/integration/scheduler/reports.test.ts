@@ -143,7 +143,7 @@ test('an interrupted attempt goes back to the queue and spends no retry', async 
   const { node, job } = await assign()
   await reports.report(node, finished(job, { cause: 'interrupted', exitCode: null }))
   const state = await make.jobState(job.jobId)
-  assert.deepEqual([state.state, state.retries_used, state.infra_retries_used], ['queued', 0, 1])
+  assert.deepEqual([state.state, state.retries_used, state.infra_retries_used], ['queued', 0, 0])
   assert.equal(woken, 1)
 })
 

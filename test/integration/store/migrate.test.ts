@@ -43,7 +43,7 @@ test('gateway and scheduler are no superusers, own nothing and cannot change the
     const db = await createDbPool(url)
     await assert.rejects(db.query(sql.unsafe`create table mine (id int)`), /permission denied/)
     await assert.rejects(db.query(sql.unsafe`drop table jobs`), /must be owner/)
-    await assert.rejects(db.query(sql.unsafe`delete from jobs`), /permission denied/)
+    await assert.rejects(db.query(sql.unsafe`delete from accounts`), /permission denied/)
     await assert.rejects(db.query(sql.unsafe`select pg_read_file('/etc/passwd')`), /permission denied/)
     await db.end()
   }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { attemptStateFor, backoffSeconds, decide, exitStatus, MAX_INFRA_RETRIES } from '#core/job/outcome.ts'
+import { attemptStateFor, backoffSeconds, decide, exitStatus, MAX_ATTEMPTS, MAX_INFRA_RETRIES } from '#core/job/outcome.ts'
 import type { ResolvedSpec } from '#core/job/resolve.ts'
 import { CAUSES } from '#core/job/state.ts'
 
@@ -11,7 +11,7 @@ const POLICY: Pick<ResolvedSpec, 'retries' | 'backoff' | 'retryOn'> = {
   retryOn: { exitCodes: null, oom: true, timeout: true },
 }
 const ONLY_75: ResolvedSpec['retryOn'] = { ...POLICY.retryOn, exitCodes: [75] }
-const FRESH = { retriesUsed: 0, infraRetriesUsed: 0 }
+const FRESH = { retriesUsed: 0, infraRetriesUsed: 0, number: 1 }
 const end = (cause: (typeof CAUSES)[number], exitCode: number | null = null, transient = false) => ({ cause, exitCode, transient })
 
 for (const [what, policy, used, ended, cancel, expected] of [
@@ -48,6 +48,23 @@ for (const [what, policy, used, ended, cancel, expected] of [
     false,
     { to: 'held', spends: 'infra', delaySeconds: 1, reason: 'run again after image, 1 of at most 5' },
   ],
+  [
+    'a node that stops or drains spends nothing, however often',
+    {},
+    { infraRetriesUsed: MAX_INFRA_RETRIES, number: 40 },
+    end('interrupted'),
+    false,
+    { to: 'queued', spends: 'nothing', delaySeconds: 0, reason: 'run again after interrupted' },
+  ],
+  ['but not for ever', {}, { number: MAX_ATTEMPTS }, end('interrupted'), false, { to: 'failed' }],
+  [
+    'preparing that takes too long is tried again',
+    {},
+    {},
+    end('prepare_timeout', null, true),
+    false,
+    { to: 'held', spends: 'infra', delaySeconds: 1, reason: 'run again after prepare_timeout, 1 of at most 5' },
+  ],
   ['an image that is not there fails', {}, {}, end('image'), false, { to: 'failed' }],
   ['a job that kills its machines does not loop for ever', {}, { infraRetriesUsed: MAX_INFRA_RETRIES }, end('lost'), false, { to: 'failed' }],
   ['who asked to cancel gets cancelled, whatever the end', {}, {}, end('exit', 0), true, { to: 'cancelled' }],
@@ -58,16 +75,17 @@ for (const [what, policy, used, ended, cancel, expected] of [
 test('whatever happens, a job comes to an end', () => {
   const ends = fc.record({ cause: fc.constantFrom(...CAUSES), exitCode: fc.option(fc.integer({ min: 0, max: 255 })), transient: fc.boolean() })
   fc.assert(
-    fc.property(fc.array(ends, { minLength: 30, maxLength: 30 }), fc.integer({ min: 0, max: 10 }), (attempts, retries) => {
+    fc.property(fc.array(ends, { minLength: 300, maxLength: 300 }), fc.integer({ min: 0, max: 10 }), (attempts, retries) => {
       const used = { ...FRESH }
       for (const attempt of attempts) {
         const decision = decide({ ...POLICY, retries }, used, attempt, false)
         if (!('spends' in decision)) return
         if (decision.spends === 'retry') used.retriesUsed++
-        else used.infraRetriesUsed++
+        if (decision.spends === 'infra') used.infraRetriesUsed++
+        used.number++
         assert.ok(used.retriesUsed <= retries && used.infraRetriesUsed <= MAX_INFRA_RETRIES)
       }
-      assert.fail('thirty attempts and no end')
+      assert.fail('three hundred attempts and no end')
     }),
   )
 })
@@ -76,7 +94,7 @@ test('a pause is never longer than the longest', () => assert.equal(backoffSecon
 
 test('an attempt’s final state follows from its cause', () => {
   const states = CAUSES.map((cause) => attemptStateFor(end(cause, 1)))
-  assert.deepEqual(states, ['failed', 'failed', 'failed', 'cancelled', 'failed', 'failed', 'failed', 'lost', 'interrupted', 'failed'])
+  assert.deepEqual(states, ['failed', 'failed', 'failed', 'cancelled', 'failed', 'failed', 'failed', 'failed', 'failed', 'lost', 'interrupted', 'failed'])
   assert.equal(attemptStateFor(end('exit', 0)), 'succeeded')
 })
 

@@ -10,13 +10,10 @@ test('a job leaves no final state, and reaches each', () => {
   }
 })
 
-test('only cancel ends a job that does not run', () => {
-  for (const waiting of ['held', 'queued'] as const) {
-    assert.deepEqual(
-      FINAL_JOB_STATES.filter((final) => canJobGo(waiting, final)),
-      ['cancelled'],
-    )
-  }
+test('a job that does not run ends by a cancel, in the queue also by its time limit', () => {
+  const ends = (waiting: 'held' | 'queued') => FINAL_JOB_STATES.filter((final) => canJobGo(waiting, final))
+  assert.deepEqual(ends('held'), ['cancelled'])
+  assert.deepEqual(ends('queued'), ['failed', 'cancelled'])
 })
 
 test('a held job is queued before it runs', () => {

@@ -1,0 +1,104 @@
+import { Type } from '@sinclair/typebox'
+import { sql } from 'slonik'
+import { newId } from '#core/ids.ts'
+import type { Decision } from '#core/job/outcome.ts'
+import type { AttemptState, Cause } from '#core/job/state.ts'
+import { type LeasedAttempt, ownerOf, recordStarted } from './attempts.ts'
+import { recordEvents } from './events.ts'
+import { QUEUE_UNTIL } from './holds.ts'
+import { artifactKey, logKey } from './objects.ts'
+import { settleObjects } from './pending-objects.ts'
+import type { Tx } from './pool.ts'
+import { row } from './row.ts'
+
+const OwnerRow = row(Type.Object({ account_id: Type.String(), project_id: Type.String(), job_id: Type.String() }))
+
+/** How an attempt is to be written down. */
+export interface AttemptRecord {
+  state: AttemptState
+  cause: Cause
+  exitCode: number | null
+  message: string | null
+  imageDigest: string | null
+  startedAtMs: number | null
+  logSeq: number | null
+  logArchived: boolean
+  artifacts: readonly { path: string; sizeBytes: number; sha256: string; executable: boolean }[]
+  warnings: readonly string[]
+}
+
+/** Ends a live attempt: what it uploaded and did not report is not wanted. */
+export async function finishAttempt(tx: Tx, attempt: LeasedAttempt, record: AttemptRecord): Promise<void> {
+  const startedAt = record.startedAtMs === null ? null : new Date(record.startedAtMs).toISOString()
+  await tx.query(sql.unsafe`
+    update attempts set state = ${record.state}, cause = ${record.cause}, exit_code = ${record.exitCode}, message = ${record.message},
+      image_digest = coalesce(${record.imageDigest}, image_digest), started_at = coalesce(${startedAt}::timestamptz, started_at),
+      log_seq = ${record.logSeq}, log_archived = ${record.logArchived}, finished_at = now()
+    where id = ${attempt.attemptId}`)
+  // The word that it runs was lost, or came too late.
+  if (record.startedAtMs !== null && !attempt.started) await recordStarted(tx, attempt)
+  const rows = record.artifacts.map((artifact) => ({ id: newId('artifact'), ...artifact, key: artifactKey(attempt, attempt.attemptId, artifact.path) }))
+  const kept = rows.map((artifact) => artifact.key)
+  await settleObjects(tx, attempt.attemptId, record.logArchived ? [...kept, logKey(attempt, attempt.attemptId)] : kept)
+  if (rows.length === 0) return
+  await tx.query(sql.unsafe`
+    insert into artifacts (id, job_id, attempt_id, path, size_bytes, sha256, executable, key)
+    select a.id, ${attempt.jobId}, ${attempt.attemptId}, a.path, a."sizeBytes", a.sha256, a.executable, a.key
+    from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as a(id text, path text, "sizeBytes" bigint, sha256 text, executable boolean, key text)
+    on conflict (attempt_id, path) do nothing`)
+}
+
+/** Does with the job what was decided after its attempt ended. */
+export async function applyDecision(tx: Tx, attempt: LeasedAttempt, decision: Decision, record: AttemptRecord): Promise<void> {
+  const data = { attempt: attempt.number, attemptId: attempt.attemptId, nodeId: attempt.nodeId, attemptCause: record.cause, exitCode: record.exitCode }
+  if (!('spends' in decision)) {
+    const cause = decision.to === 'cancelled' ? 'cancelled' : record.cause
+    await tx.query(sql.unsafe`
+      update jobs set state = ${decision.to}, cause = ${cause}, exit_code = ${record.exitCode}, message = ${record.message}, reason = null,
+        warnings = ${sql.array([...record.warnings], 'text')}, finished_at = now()
+      where id = ${attempt.jobId}`)
+    await recordEvents(tx, [{ ...ownerOf(attempt), type: `job.${decision.to}`, data: { ...data, state: decision.to, cause, message: record.message } }])
+    return
+  }
+  const spent = (kind: typeof decision.spends) => (decision.spends === kind ? 1 : 0)
+  const held = decision.to === 'held'
+  await tx.query(sql.unsafe`
+    update jobs j set state = ${decision.to}, hold = ${held ? 'backoff' : null},
+      hold_until = ${held ? sql.fragment`now() + make_interval(secs => ${decision.delaySeconds})` : null},
+      queue_until = ${held ? null : QUEUE_UNTIL}, reason = ${decision.reason},
+      retries_used = retries_used + ${spent('retry')}, infra_retries_used = infra_retries_used + ${spent('infra')}
+    where id = ${attempt.jobId}`)
+  await recordEvents(tx, [
+    { ...ownerOf(attempt), type: 'job.requeued', data: { ...data, state: decision.to, reason: decision.reason, delaySeconds: decision.delaySeconds } },
+  ])
+}
+
+/**
+ * Keeps what a node says of an attempt that was taken from it (lost, and run again elsewhere): the first word of it, to be
+ * seen in the attempt's history. Changes nothing else. False when there is no such attempt.
+ */
+export async function recordLateResult(
+  tx: Tx,
+  nodeId: string,
+  attemptId: string,
+  leaseToken: string,
+  late: { cause: Cause; exitCode: number | null },
+): Promise<boolean> {
+  const result = await tx.query(sql.unsafe`
+    update attempts set late_cause = ${late.cause}, late_exit_code = ${late.exitCode}, late_at = now()
+    where id = ${attemptId} and node_id = ${nodeId} and lease_token = ${leaseToken} and state = 'lost' and late_at is null`)
+  return result.rowCount > 0
+}
+
+/** Notes that the log of an attempt that has ended lies in the archive now. False when it is not this node's. */
+export async function recordLogArchived(tx: Tx, nodeId: string, attemptId: string, leaseToken: string, logSeq: number): Promise<boolean> {
+  const found = await tx.maybeOne(sql.type(OwnerRow)`
+    update attempts a set log_archived = true, log_seq = coalesce(log_seq, ${logSeq})
+    from jobs j
+    where a.id = ${attemptId} and a.node_id = ${nodeId} and a.lease_token = ${leaseToken} and a.finished_at is not null and a.state <> 'lost'
+      and j.id = a.job_id
+    returning j.account_id, j.project_id, j.id as job_id`)
+  if (!found) return false
+  await settleObjects(tx, attemptId, [logKey({ accountId: found.account_id, projectId: found.project_id, jobId: found.job_id }, attemptId)])
+  return true
+}
