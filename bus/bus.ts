@@ -40,6 +40,8 @@ export interface Bus {
   ): Subscription
   /** Since when the connection has been up without a break, milliseconds since 1970; undefined while it is down. */
   connectedSinceMs(): number | undefined
+  /** Calls `listener` each time the connection is up again. */
+  onReconnect(listener: () => void): void
   /** Messages that did not fit their schema, or whose reply was refused, since the start. */
   badMessages(): number
   close(): Promise<void>
@@ -72,12 +74,16 @@ function wrap(connection: NatsConnection, log: Log): Bus {
   const jetstream = connection.jetstream()
   let connectedSince: number | undefined = nowMs()
   let bad = 0
+  const listeners: (() => void)[] = []
   void watchStatus()
 
   async function watchStatus(): Promise<void> {
     for await (const status of connection.status()) {
       if (status.type === Events.Disconnect) connectedSince = undefined
-      if (status.type === Events.Reconnect) connectedSince = nowMs()
+      if (status.type === Events.Reconnect) {
+        connectedSince = nowMs()
+        for (const listener of listeners) listener()
+      }
       if (status.type === Events.Disconnect || status.type === Events.Reconnect || status.type === Events.Error)
         log.warn({ status: status.type, detail: String(status.data) }, 'bus connection changed')
     }
@@ -139,6 +145,7 @@ function wrap(connection: NatsConnection, log: Log): Bus {
       return connection.subscribe(subject, { queue, callback })
     },
     connectedSinceMs: () => connectedSince,
+    onReconnect: (listener) => void listeners.push(listener),
     badMessages: () => bad,
     async close() {
       if (connection.isClosed()) return

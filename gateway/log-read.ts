@@ -1,9 +1,9 @@
-import type { Readable } from 'node:stream'
 import { createGunzip } from 'node:zlib'
 import { decode } from '#bus/codec.ts'
 import { readLogNow } from '#bus/log-tail.ts'
 import { LogMessage } from '#bus/messages/log.ts'
 import { RGridError } from '#core/errors.ts'
+import { lines } from '#core/lines.ts'
 import type { LogPlace } from '#store/job-query.ts'
 import { logKey } from '#store/objects.ts'
 import type { GatewayDeps } from './deps.ts'
@@ -31,28 +31,9 @@ export async function* readArchive(deps: Pick<GatewayDeps, 'objects'>, owner: Lo
   const unzipped = object.pipe(createGunzip())
   object.on('error', (error) => unzipped.destroy(error))
   try {
-    for await (const line of lines(unzipped)) yield decode(LogMessage, line)
+    for await (const line of lines(unzipped, MAX_LINE_BYTES)) yield decode(LogMessage, line)
   } finally {
     object.destroy()
     unzipped.destroy()
   }
-}
-
-/** The lines of a stream without their ends. Throws when one is longer than MAX_LINE_BYTES. */
-export async function* lines(source: Readable | AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  let parts: Buffer[] = []
-  let bytes = 0
-  for await (const chunk of source as AsyncIterable<Buffer>) {
-    let start = 0
-    for (let end = chunk.indexOf(10); end !== -1; end = chunk.indexOf(10, start)) {
-      yield Buffer.concat([...parts, chunk.subarray(start, end)])
-      parts = []
-      bytes = 0
-      start = end + 1
-    }
-    parts.push(chunk.subarray(start))
-    bytes += chunk.length - start
-    if (bytes > MAX_LINE_BYTES) throw new RangeError(`a line of a log archive is longer than ${MAX_LINE_BYTES} bytes`)
-  }
-  if (bytes > 0) yield Buffer.concat(parts)
 }

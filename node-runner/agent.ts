@@ -1,14 +1,14 @@
 import type { Bus } from '#bus/bus.ts'
-import { type Assignment, ClaimReply, ClaimRequest } from '#bus/messages/claim.ts'
+import { ClaimReply, ClaimRequest } from '#bus/messages/claim.ts'
 import { Control, Heartbeat, RenewReply, RenewRequest, Wake } from '#bus/messages/node.ts'
 import { controlSubject, heartbeatSubject, nodeRequestSubject, WAKE_QUEUE, wakeSubject } from '#bus/subjects.ts'
 import { errorText } from '#core/errors.ts'
 import type { Log } from '#core/service/log.ts'
 import { createLoop } from '#core/service/loop.ts'
 import type { Service } from '#core/service/run.ts'
-import { pause } from '#core/service/time.ts'
+import { after, pause } from '#core/service/time.ts'
 import type { Capacity } from './config.ts'
-import type { Reporter } from './report.ts'
+import { type AttemptRecord, newRecord } from './record.ts'
 import { StopRequest } from './step-error.ts'
 
 /** What the agent needs. */
@@ -17,50 +17,68 @@ export interface AgentOptions {
   nodeId: string
   pool: string
   capacity: Capacity
-  reporter: Reporter
   claimPollMs: number
   heartbeatMs: number
   renewMs: number
   drainMs: number
   log: Log
-  /** Runs an attempt to its report. */
-  run(job: Assignment, stop: AbortSignal): Promise<void>
+  /** Attempts of an earlier run of this process, to go on with. */
+  unfinished: readonly AttemptRecord[]
+  /** Runs an attempt, from wherever its record says it is, until its end is acknowledged. */
+  run(record: AttemptRecord, stop: AbortSignal): Promise<void>
+  /** The attempts whose containers the engine has. */
+  listContainers(): Promise<string[]>
+  /** Whether the disk has room for one more job. */
+  hasRoom(): Promise<boolean>
+  /** What has not come to its end by now is left for the next start. */
+  leave(): void
+}
+
+/** The agent as a service that knows what it runs. */
+export interface Agent extends Service {
+  /** The attempts in its hands. */
+  running(): string[]
 }
 
 interface Running {
-  job: Assignment
+  record: AttemptRecord
   stop: AbortController
   done: Promise<void>
 }
 
 const REQUEST_MS = 5000
+/** How long what is handed back at the stop may take to be reported. */
+const HAND_BACK_MS = 20_000
 
 /**
  * Takes work while there is room: on a wake-up, when a job ends, and by a slow fallback. Says that it lives, asks about
  * its leases, obeys cancel and drain. Stopping it drains: nothing new, what runs may end within `drainMs`, the rest is
  * handed back as interrupted.
  */
-export function createAgent(options: AgentOptions): Service {
+export function createAgent(options: AgentOptions): Agent {
   const { bus, nodeId, capacity, log } = options
   const running = new Map<string, Running>()
   let draining = false
+  let stopping = false
+  let diskFull = false
   let claiming = false
   let claimAgain = false
+  let cancelHandBack: (() => void) | undefined
   let wakes: { unsubscribe(): void } | undefined
   const subscriptions: { unsubscribe(): void }[] = []
 
   function free(): Capacity {
     let { slots, memoryBytes } = capacity
-    for (const { job } of running.values()) {
-      slots -= job.spec.slots
-      memoryBytes -= job.spec.memoryBytes
+    for (const { record } of running.values()) {
+      slots -= record.assignment.spec.slots
+      memoryBytes -= record.assignment.spec.memoryBytes
     }
     return { slots, memoryBytes }
   }
 
   // A node that is full must not hear a wake-up: it would be lost for the node that could use it.
   function listenWhileFree(): void {
-    const wanted = !draining && free().slots > 0
+    const wanted = !draining && !diskFull && free().slots > 0
     if (wanted && !wakes) wakes = bus.subscribe(wakeSubject(options.pool), Wake, () => void claim(), WAKE_QUEUE)
     if (!wanted && wakes) {
       wakes.unsubscribe()
@@ -78,7 +96,7 @@ export function createAgent(options: AgentOptions): Service {
       do {
         claimAgain = false
         const { slots, memoryBytes } = free()
-        if (draining || slots <= 0) break
+        if (draining || slots <= 0 || !(await roomOnDisk())) break
         const { assignments } = await bus.request(
           nodeRequestSubject(nodeId, 'claim'),
           ClaimRequest,
@@ -86,7 +104,7 @@ export function createAgent(options: AgentOptions): Service {
           { slots, memoryBytes: Math.max(0, memoryBytes) },
           REQUEST_MS,
         )
-        for (const job of assignments) begin(job)
+        for (const assignment of assignments) begin(newRecord(assignment))
       } while (claimAgain)
     } catch (error) {
       log.warn({ error: errorText(error) }, 'a claim was not answered')
@@ -96,19 +114,28 @@ export function createAgent(options: AgentOptions): Service {
     }
   }
 
-  function begin(job: Assignment): void {
-    if (running.has(job.attemptId)) return
+  // Says once that the disk is full, not at each wake-up.
+  async function roomOnDisk(): Promise<boolean> {
+    const room = await options.hasRoom()
+    if (room === diskFull) log.warn({ diskFull: !room }, room ? 'the disk has room again' : 'the disk is too full for another job: nothing is claimed')
+    diskFull = !room
+    return room
+  }
+
+  function begin(record: AttemptRecord): void {
+    const { attemptId, jobId } = record.assignment
+    if (running.has(attemptId)) return
     const stop = new AbortController()
-    log.info({ jobId: job.jobId, attemptId: job.attemptId, to: 'preparing' }, 'attempt begun')
+    log.info({ jobId, attemptId, to: 'preparing' }, 'attempt begun')
     const done = options
-      .run(job, stop.signal)
-      .catch((error: unknown) => log.error({ attemptId: job.attemptId, error: errorText(error) }, 'an attempt broke'))
+      .run(record, stop.signal)
+      .catch((error: unknown) => log.error({ attemptId, error: errorText(error) }, 'an attempt broke'))
       .then(() => {
-        running.delete(job.attemptId)
+        running.delete(attemptId)
         listenWhileFree()
         void claim()
       })
-    running.set(job.attemptId, { job, stop, done })
+    running.set(attemptId, { record, stop, done })
   }
 
   function stopAttempt(attemptId: string, why: StopRequest['why']): void {
@@ -119,56 +146,84 @@ export function createAgent(options: AgentOptions): Service {
   }
 
   async function renew(): Promise<void> {
-    const attempts = [...running.values()].map(({ job }) => ({ attemptId: job.attemptId, leaseToken: job.leaseToken }))
-    const reported = options.reporter.pending().filter((lease) => !running.has(lease.attemptId))
-    const reply = await bus.request(
-      nodeRequestSubject(nodeId, 'renew'),
-      RenewRequest,
-      RenewReply,
-      { attempts: [...attempts, ...reported], containers: [] },
-      REQUEST_MS,
-    )
+    const containers = await options.listContainers()
+    const attempts = [...running.values()].map(({ record }) => ({ attemptId: record.assignment.attemptId, leaseToken: record.assignment.leaseToken }))
+    const reply = await bus.request(nodeRequestSubject(nodeId, 'renew'), RenewRequest, RenewReply, { attempts, containers }, REQUEST_MS)
     for (const attemptId of reply.stale) stopAttempt(attemptId, 'stale')
     for (const attemptId of reply.cancel) stopAttempt(attemptId, 'cancelled')
+    if (reply.drain) drain()
+    else resume()
+    // The fallback of a full disk: wake-ups are not heard then.
+    if (diskFull) void claim()
   }
 
+  /** Nothing new; what runs may end within the limit, the rest is handed back. */
   function drain(): void {
     if (draining) return
     draining = true
     log.info({ running: running.size, to: 'draining' }, 'draining')
     listenWhileFree()
+    cancelHandBack = after(options.drainMs, () => handBack())
+    beat()
+  }
+
+  function handBack(): void {
+    for (const attemptId of running.keys()) stopAttempt(attemptId, 'interrupted')
+  }
+
+  function resume(): void {
+    if (!draining || stopping) return
+    draining = false
+    cancelHandBack?.()
+    log.info({ running: running.size, to: 'ready' }, 'taking work again')
+    beat()
+    void claim()
   }
 
   function beat(): void {
     bus.publish(heartbeatSubject(nodeId), Heartbeat, { state: draining ? 'draining' : 'ready', freeSlots: Math.max(0, free().slots), attempts: running.size })
   }
 
+  function obey(message: Control): void {
+    if (message.kind === 'cancel') stopAttempt(message.attemptId, 'cancelled')
+    else if (message.kind === 'drain') drain()
+    else resume()
+  }
+
+  const renewals = createLoop({ name: 'renew', everyMs: options.renewMs, log, round: renew })
   const loops = [
     createLoop({ name: 'heartbeat', everyMs: options.heartbeatMs, log, round: async () => beat() }),
-    createLoop({ name: 'renew', everyMs: options.renewMs, log, round: renew }),
+    renewals,
     createLoop({ name: 'claim', everyMs: options.claimPollMs, log, round: claim }),
   ]
 
   return {
     name: 'agent',
+    running: () => [...running.keys()],
     async start() {
-      subscriptions.push(
-        bus.subscribe(controlSubject(nodeId), Control, (message) => {
-          if (message.kind === 'cancel') stopAttempt(message.attemptId, 'cancelled')
-          else drain()
-        }),
-      )
+      subscriptions.push(bus.subscribe(controlSubject(nodeId), Control, obey))
+      for (const record of options.unfinished) begin(record)
+      // What was said while the bus was away is asked for at once.
+      bus.onReconnect(() => {
+        beat()
+        renewals.kick()
+        void claim()
+      })
       listenWhileFree()
       for (const loop of loops) await loop.start()
     },
     async stop() {
+      stopping = true
       drain()
-      beat()
       const ended = Promise.all([...running.values()].map(({ done }) => done))
       const limit = new AbortController()
       await Promise.race([ended, pause(options.drainMs, limit.signal)])
+      handBack()
+      const graceMs = Math.max(0, ...[...running.values()].map(({ record }) => record.assignment.spec.gracePeriodSeconds * 1000))
+      await Promise.race([ended, pause(graceMs + HAND_BACK_MS, limit.signal)])
       limit.abort()
-      for (const attemptId of running.keys()) stopAttempt(attemptId, 'interrupted')
+      cancelHandBack?.()
+      options.leave()
       await ended
       await Promise.all(loops.map((loop) => loop.stop()))
       for (const subscription of subscriptions) subscription.unsubscribe()

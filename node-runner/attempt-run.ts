@@ -1,14 +1,13 @@
 import type Docker from 'dockerode'
 import type { Bus } from '#bus/bus.ts'
-import type { Assignment } from '#bus/messages/claim.ts'
 import type { Log } from '#core/service/log.ts'
 import type { Allowed } from './egress/allow-list.ts'
 import type { Egress } from './egress/egress.ts'
 import type { LogPublisher } from './log/publisher.ts'
 import type { LogSink } from './log/sink.ts'
+import type { AttemptRecord } from './record.ts'
 import type { Reporter } from './report.ts'
 import type { Images } from './steps/image.ts'
-import type { Snapshot } from './steps/outputs.ts'
 import type { Workspace } from './steps/workspace.ts'
 
 /** What running attempts needs; made once for the node. */
@@ -24,19 +23,19 @@ export interface AttemptDeps {
   pipIndexUrl: string | undefined
   maxLogBytes: number
   prepareMs: number
-  graceMs: number
+  uploadMs: number
   log: Log
+  /** Aborted when this process leaves: what is not done stays on disk for the next start. */
+  leaving: AbortSignal
 }
 
 /** One attempt on its way through the steps. */
 export interface AttemptRun {
   deps: AttemptDeps
-  job: Assignment
+  record: AttemptRecord
   workspace: Workspace
+  logPath: string
   stop: AbortSignal
   sink: LogSink
   publisher: LogPublisher
-  snapshot: Snapshot | undefined
-  imageDigest: string | null
-  startedAtMs: number | null
 }

@@ -32,7 +32,8 @@ export const RunnerEnv = Type.Object({
   RGRID_HEARTBEAT_SECONDS: seconds(2, 'how often the node says that it is alive'),
   RGRID_RENEW_SECONDS: seconds(5, 'how often it asks about its leases'),
   RGRID_PREPARE_SECONDS: seconds(600, 'the longest that inputs, image and requirements of a job may take'),
-  RGRID_STOP_GRACE_SECONDS: seconds(10, 'between SIGTERM and SIGKILL', 0),
+  RGRID_UPLOAD_SECONDS: seconds(600, 'the longest that the outputs of a job may take to upload, an object store that is away included'),
+  RGRID_MIN_FREE_DISK: Type.String({ default: '1Gi', description: 'a node whose disk has less free than this claims nothing' }),
   RGRID_DRAIN_SECONDS: seconds(60, 'how long running jobs may go on after the runner was told to stop', 0),
   RGRID_LOG_LEVEL: Type.String({ default: 'info', description: 'trace, debug, info, warn, error' }),
 })
@@ -46,9 +47,11 @@ export interface Capacity {
 }
 
 /** Capacity and name out of the environment, with the machine's own as defaults. Throws a ConfigError. */
-export function nodeFacts(env: RunnerEnv): Capacity & { name: string } {
+export function nodeFacts(env: RunnerEnv): Capacity & { name: string; minFreeBytes: number } {
   const memoryBytes = env.RGRID_NODE_MEMORY === undefined ? Math.floor(totalmem() * 0.8) : parseBytes(env.RGRID_NODE_MEMORY)
   if (memoryBytes === undefined) throw new ConfigError([`RGRID_NODE_MEMORY is not an amount such as 3Gi`])
+  const minFreeBytes = parseBytes(env.RGRID_MIN_FREE_DISK)
+  if (minFreeBytes === undefined) throw new ConfigError([`RGRID_MIN_FREE_DISK is not an amount such as 1Gi`])
   parseAllowList(env.RGRID_EGRESS_ALLOW)
   const name =
     env.RGRID_NODE_NAME ??
@@ -57,5 +60,5 @@ export function nodeFacts(env: RunnerEnv): Capacity & { name: string } {
       .replaceAll(/^[^A-Za-z0-9]+|[^A-Za-z0-9]+$/g, '')
       .slice(0, 63) ||
       'node')
-  return { name, slots: env.RGRID_NODE_SLOTS ?? availableParallelism(), memoryBytes }
+  return { name, slots: env.RGRID_NODE_SLOTS ?? availableParallelism(), memoryBytes, minFreeBytes }
 }

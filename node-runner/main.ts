@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises'
+import { mkdir, statfs } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import Docker from 'dockerode'
 import { connectNode } from '#bus/bus.ts'
@@ -13,19 +13,23 @@ import type { AttemptDeps } from './attempt-run.ts'
 import { nodeFacts, RunnerEnv } from './config.ts'
 import { parseAllowList } from './egress/allow-list.ts'
 import { createEgress } from './egress/egress.ts'
+import { createHousekeeping, listContainers } from './housekeeping.ts'
 import { obtainIdentity, renewIdentity } from './identity.ts'
-import { clearLeftovers } from './leftovers.ts'
+import { createLogArchiver } from './log/archiver.ts'
 import { createReporter } from './report.ts'
+import { findLeftovers } from './resume.ts'
 import { createImages } from './steps/image.ts'
 
 const VERSION = '0.1.0'
 /** A credential is looked at so often, and renewed in the second half of its life. */
 const CREDENTIAL_LOOK_MS = 15_000
+/** The longest gracePeriodSeconds (core/job/spec.ts). */
+const MAX_GRACE_SECONDS = 300
 
 async function main(): Promise<void> {
   const env = readConfig(RunnerEnv)
   const log = createLog('node-runner', env.RGRID_LOG_LEVEL)
-  const { name, ...capacity } = nodeFacts(env)
+  const { name, minFreeBytes, ...capacity } = nodeFacts(env)
   const dir = resolve(env.RGRID_NODE_DIR)
   await mkdir(dir, { recursive: true, mode: 0o700 })
   const docker = new Docker()
@@ -41,12 +45,12 @@ async function main(): Promise<void> {
   const { nodeId } = identity
   let halfLifeMs = (nowMs() + Date.parse(identity.expiresAt)) / 2
   const bus = await connectNode({ nodeId, url: identity.natsUrl, jwt: () => identity.jwt, seed: () => identity.seed, log })
-  const stopped = new AbortController()
-  const reporter = createReporter(bus, nodeId, dir, log, stopped.signal)
-  await clearLeftovers(docker, nodeId, dir, reporter, log)
+  const leaving = new AbortController()
+  const reporter = createReporter(bus, nodeId, log)
+  const leftovers = await findLeftovers(dir, log)
 
   const allowed = parseAllowList(env.RGRID_EGRESS_ALLOW)
-  const egress = createEgress(docker, nodeId, allowed)
+  const egress = createEgress(docker, nodeId, dir, allowed)
   const deps: AttemptDeps = {
     nodeId,
     dir,
@@ -59,21 +63,27 @@ async function main(): Promise<void> {
     pipIndexUrl: env.RGRID_PIP_INDEX_URL,
     maxLogBytes: env.RGRID_MAX_LOG_BYTES,
     prepareMs: env.RGRID_PREPARE_SECONDS * 1000,
-    graceMs: env.RGRID_STOP_GRACE_SECONDS * 1000,
+    uploadMs: env.RGRID_UPLOAD_SECONDS * 1000,
     log,
+    leaving: leaving.signal,
   }
+  const archiver = createLogArchiver(deps)
+  for (const attemptId of leftovers.unarchived) archiver.add(attemptId)
   const agent = createAgent({
     bus,
     nodeId,
     pool: env.RGRID_NODE_POOL,
     capacity,
-    reporter,
     claimPollMs: env.RGRID_CLAIM_POLL_SECONDS * 1000,
     heartbeatMs: env.RGRID_HEARTBEAT_SECONDS * 1000,
     renewMs: env.RGRID_RENEW_SECONDS * 1000,
     drainMs: env.RGRID_DRAIN_SECONDS * 1000,
     log,
-    run: (job, stop) => runAttempt(deps, job, stop),
+    unfinished: leftovers.unfinished,
+    run: (record, stop) => runAttempt(deps, record, stop, archiver.add),
+    listContainers: () => listContainers(docker, nodeId),
+    hasRoom: async () => (await freeBytes(dir)) >= minFreeBytes,
+    leave: () => leaving.abort(),
   })
   const credentials = createLoop({
     name: 'credentials',
@@ -88,11 +98,18 @@ async function main(): Promise<void> {
     },
   })
 
-  const stopTimeoutMs = (env.RGRID_DRAIN_SECONDS + env.RGRID_STOP_GRACE_SECONDS + 30) * 1000
-  await runServices(log, [credentials, agent], stopTimeoutMs)
-  stopped.abort()
+  const owned = () => new Set([...agent.running(), ...archiver.waiting()])
+  const housekeeping = createHousekeeping({ docker, nodeId, dir, log, owned })
+
+  const stopTimeoutMs = (env.RGRID_DRAIN_SECONDS + MAX_GRACE_SECONDS + 60) * 1000
+  await runServices(log, [credentials, archiver.loop, agent, housekeeping], stopTimeoutMs)
   await bus.close()
   await egress.remove()
+}
+
+async function freeBytes(path: string): Promise<number> {
+  const disk = await statfs(path)
+  return disk.bavail * disk.bsize
 }
 
 await runMain(main)

@@ -1,8 +1,9 @@
 import type Docker from 'dockerode'
 import { errorText } from '#core/errors.ts'
+import { monotonicMs } from '#core/service/time.ts'
 import type { AttemptDeps, AttemptRun } from './attempt-run.ts'
 import { containerOptions, type Sandbox } from './docker/options.ts'
-import { rememberLease } from './lease-file.ts'
+import { saveRecord } from './record.ts'
 import { StepError } from './step-error.ts'
 import { removeContainer } from './steps/container.ts'
 import { fetchInputs } from './steps/inputs.ts'
@@ -15,17 +16,19 @@ import { createWorkspace } from './steps/workspace.ts'
  * and the container is created meanwhile: its work folder is bound when it starts.
  */
 export async function prepare(run: AttemptRun, signal: AbortSignal): Promise<Docker.Container> {
-  const { deps, job, workspace } = run
+  const { deps, workspace, record } = run
+  const job = record.assignment
+  await saveRecord(workspace, record)
+  const confirmation = createConfirmation(run, signal)
   const files = createWorkspace(workspace, job.spec.diskBytes).then(() => fetchInputs(job, workspace.workDir, deps.allowed, signal))
   const created = create(run, files, signal)
-  // Behind the creation, as making the note durable keeps the disk busy. Until then the renewal tells what is lost.
-  const noted = created.then(() => rememberLease(workspace, job))
   // All are waited for, whatever happens to one, so that nothing is made behind the clean-up's back.
-  const ends = await Promise.allSettled([files, created, noted])
+  const ends = await Promise.allSettled([files, created, confirmation.first])
   try {
     for (const end of ends) if (end.status === 'rejected') throw end.reason
     signal.throwIfAborted()
-    run.snapshot = await takeSnapshot(workspace.workDir)
+    record.snapshot = [...(await takeSnapshot(workspace.workDir))]
+    await confirmation.renew()
     return await created
   } catch (error) {
     await created.then(removeContainer, () => undefined)
@@ -33,12 +36,41 @@ export async function prepare(run: AttemptRun, signal: AbortSignal): Promise<Doc
   }
 }
 
+/** An answer that is older than this is asked for again before the start. */
+const CONFIRMED_FOR_MS = 2000
+
+/** Asks whether to run the attempt while it is prepared, so that it costs no time; and again when that took long. */
+function createConfirmation(run: AttemptRun, signal: AbortSignal): { first: Promise<void>; renew(): Promise<void> } {
+  const { deps, record } = run
+  const { attemptId, leaseToken } = record.assignment
+  let confirmedAtMs = 0
+  const ask = async () => {
+    const askedAtMs = monotonicMs()
+    await deps.reporter.confirm({ kind: 'progress', attemptId, leaseToken, state: 'preparing', imageDigest: record.imageDigest }, signal)
+    confirmedAtMs = askedAtMs
+  }
+  return {
+    first: ask(),
+    async renew() {
+      if (monotonicMs() - confirmedAtMs > CONFIRMED_FOR_MS) await ask()
+    },
+  }
+}
+
 /** Creates the container by the image's name, at once; only when the engine does not have it is it pulled first. */
 async function create(run: AttemptRun, files: Promise<void>, signal: AbortSignal): Promise<Docker.Container> {
-  const { deps, job, workspace } = run
+  const { deps, record, workspace } = run
+  const job = record.assignment
   const image = deps.images.ensure(job.spec.image, signal)
   image.catch(() => undefined)
-  const sandbox = { nodeId: deps.nodeId, imageId: job.spec.image, workDir: workspace.workDir, network: job.spec.network ? await closedBridge(deps) : null }
+  const sandbox = {
+    nodeId: deps.nodeId,
+    imageId: job.spec.image,
+    workDir: workspace.workDir,
+    network: job.spec.network ? await closedBridge(deps) : null,
+    maxLogBytes: deps.maxLogBytes,
+    dir: deps.dir,
+  }
   const env: Record<string, string> = {}
   if (job.spec.requirements !== null) {
     await Promise.all([files, image])
@@ -50,12 +82,13 @@ async function create(run: AttemptRun, files: Promise<void>, signal: AbortSignal
     const { id } = await image
     return deps.docker.createContainer(containerOptions(job, { ...sandbox, imageId: id, env }))
   })
-  run.imageDigest = (await image).digest
+  record.imageDigest = (await image).digest
   return container
 }
 
 async function install(run: AttemptRun, sandbox: Sandbox, signal: AbortSignal): Promise<void> {
-  const { deps, job, workspace, sink } = run
+  const { deps, record, workspace, sink } = run
+  const job = record.assignment
   await installRequirements({
     docker: deps.docker,
     job,

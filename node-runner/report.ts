@@ -1,72 +1,66 @@
-import { readdir, readFile, rm } from 'node:fs/promises'
-import { join } from 'node:path'
-import { Value } from '@sinclair/typebox/value'
 import type { Bus } from '#bus/bus.ts'
-import { FinishedReport, ReportReply, ReportRequest } from '#bus/messages/report.ts'
+import { type FinishedReport, type ProgressReport, ReportReply, ReportRequest } from '#bus/messages/report.ts'
 import { nodeRequestSubject } from '#bus/subjects.ts'
 import { errorText } from '#core/errors.ts'
 import type { Log } from '#core/service/log.ts'
 import { pause } from '#core/service/time.ts'
-import { writeDurably } from './files.ts'
+import { Leaving, StopRequest } from './step-error.ts'
 
 const TIMEOUT_MS = 5000
 const RETRY_MS = 1000
 
 /** Reports about attempts to the scheduler. */
 export interface Reporter {
-  /** A step on the way. Tried once: the end says it all again. Returns false when the lease is over. */
-  progress(report: Extract<ReportRequest, { kind: 'progress' }>): Promise<boolean>
-  /** The end of an attempt: written to disk first, then sent until it is answered. */
-  finished(report: FinishedReport): Promise<void>
-  /** Reports that an earlier run of this process could not send. */
-  unsent(): Promise<FinishedReport[]>
-  /** Attempts whose end is not acknowledged yet: their leases are still ours. */
-  pending(): { attemptId: string; leaseToken: string }[]
+  /** A step on the way. Tried once: the end says it all again. */
+  progress(report: ProgressReport): Promise<void>
+  /**
+   * Asks whether the attempt is still to be run, until there is an answer; throws a StopRequest when not. What holds a node
+   * that was away for a while from starting what is somebody else's by now, or cancelled.
+   */
+  confirm(report: ProgressReport, signal: AbortSignal): Promise<void>
+  /** The end of an attempt, or that its log is archived: sent until it is answered. Throws Leaving when the signal comes first. */
+  finished(report: Exclude<ReportRequest, ProgressReport>, signal: AbortSignal): Promise<'ok' | 'stale'>
 }
 
-/** See the interface. `signal` ends the trying; what is not sent then stays on disk for the next start. */
-export function createReporter(bus: Bus, nodeId: string, dir: string, log: Log, signal: AbortSignal): Reporter {
+/** See the interface. */
+export function createReporter(bus: Bus, nodeId: string, log: Log): Reporter {
   const subject = nodeRequestSubject(nodeId, 'report')
-  const spool = join(dir, 'spool')
-  const pending = new Map<string, string>()
   const send = (report: ReportRequest) => bus.request(subject, ReportRequest, ReportReply, report, TIMEOUT_MS)
 
   return {
     async progress(report) {
-      try {
-        return (await send(report)).status === 'ok'
-      } catch (error) {
-        log.debug({ attemptId: report.attemptId, error: errorText(error) }, 'a progress report was not answered')
-        return true
-      }
+      await send(report).catch((error: unknown) => log.debug({ attemptId: report.attemptId, error: errorText(error) }, 'a progress report was not answered'))
     },
-    async finished(report) {
-      const path = join(spool, `${report.attemptId}.json`)
-      pending.set(report.attemptId, report.leaseToken)
-      await writeDurably(path, JSON.stringify(report))
-      while (!signal.aborted) {
+    async confirm(report, signal) {
+      for (;;) {
+        signal.throwIfAborted()
         try {
           const { status } = await send(report)
-          log.info({ jobId: undefined, attemptId: report.attemptId, cause: report.cause, exitCode: report.exitCode, status }, 'end reported')
-          await rm(path, { force: true })
-          pending.delete(report.attemptId)
-          return
+          if (status === 'ok') return
+          throw new StopRequest(status === 'cancel' ? 'cancelled' : 'stale')
+        } catch (error) {
+          if (error instanceof StopRequest) throw error
+          log.debug({ attemptId: report.attemptId, error: errorText(error) }, 'nobody said whether to run it; asking again')
+          await pause(RETRY_MS, signal)
+        }
+      }
+    },
+    async finished(report, signal) {
+      for (;;) {
+        if (signal.aborted) throw new Leaving()
+        try {
+          const { status } = await send(report)
+          log.info({ attemptId: report.attemptId, kind: report.kind, ...endIn(report), status }, 'end reported')
+          return status === 'stale' ? 'stale' : 'ok'
         } catch (error) {
           log.warn({ attemptId: report.attemptId, error: errorText(error) }, 'the end was not acknowledged; sending it again')
           await pause(RETRY_MS, signal)
         }
       }
     },
-    async unsent() {
-      const names = await readdir(spool).catch((error: NodeJS.ErrnoException) => {
-        if (error.code === 'ENOENT') return []
-        throw error
-      })
-      const reports = await Promise.all(
-        names.filter((name) => name.endsWith('.json')).map(async (name): Promise<unknown> => JSON.parse(await readFile(join(spool, name), 'utf8'))),
-      )
-      return reports.filter((report) => Value.Check(FinishedReport, report))
-    },
-    pending: () => [...pending].map(([attemptId, leaseToken]) => ({ attemptId, leaseToken })),
   }
+}
+
+function endIn(report: Exclude<ReportRequest, ProgressReport>): Partial<FinishedReport> {
+  return report.kind === 'finished' ? { cause: report.cause, exitCode: report.exitCode } : {}
 }

@@ -4,6 +4,11 @@ export interface OutputPiece {
   data: Buffer
 }
 
+/** A piece of a frame; `rest` bytes of the same frame follow. */
+export interface FramePiece extends OutputPiece {
+  rest: number
+}
+
 const HEADER_BYTES = 8
 
 /**
@@ -11,7 +16,7 @@ const HEADER_BYTES = 8
  * (https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Container/operation/ContainerAttach). Pulls: while
  * the consumer is busy nothing is read, so that a fast writer is slowed and not buffered.
  */
-export async function* demux(source: AsyncIterable<Buffer>): AsyncGenerator<OutputPiece> {
+export async function* demux(source: AsyncIterable<Buffer>): AsyncGenerator<FramePiece> {
   let header = Buffer.alloc(0)
   let stream: OutputPiece['stream'] = 'stdout'
   let missing = 0
@@ -31,7 +36,7 @@ export async function* demux(source: AsyncIterable<Buffer>): AsyncGenerator<Outp
       const data = rest.subarray(0, missing)
       rest = rest.subarray(data.length)
       missing -= data.length
-      yield { stream, data }
+      yield { stream, data, rest: missing }
     }
   }
 }

@@ -5,7 +5,7 @@ import type { Assignment } from '#bus/messages/claim.ts'
 export const JOB_UID = 65_534
 
 /** Labels that say whose a container is. */
-export const LABELS = { attempt: 'rgrid.attempt', job: 'rgrid.job', node: 'rgrid.node' } as const
+export const LABELS = { attempt: 'rgrid.attempt', job: 'rgrid.job', node: 'rgrid.node', dir: 'rgrid.dir' } as const
 
 const MI = 2 ** 20
 
@@ -18,8 +18,17 @@ export interface Sandbox {
   workDir: string
   /** The bridge for jobs with network; null: no network at all. */
   network: string | null
+  /** How much of its output the runner keeps. */
+  maxLogBytes: number
+  /** The runner's folder: whose the container is, should the runner get another identity. */
+  dir: string
   /** Added to the job's environment. */
   env?: Readonly<Record<string, string>>
+}
+
+/** What the container of an attempt is called. */
+export function containerName(attemptId: string): string {
+  return `rgrid-${attemptId}`
 }
 
 /** The hardened container of a job. Pure: docs/SECURITY.md says why each option is there. */
@@ -27,7 +36,7 @@ export function containerOptions(job: Assignment, sandbox: Sandbox): ContainerCr
   const { spec } = job
   const hasCommand = spec.command !== null
   return {
-    name: `rgrid-${job.attemptId}`,
+    name: containerName(job.attemptId),
     Image: sandbox.imageId,
     // As in Kubernetes: the command takes the place of the entrypoint, args that of the image's arguments.
     ...(hasCommand ? { Entrypoint: spec.command ?? [], Cmd: spec.args } : spec.args.length > 0 ? { Cmd: spec.args } : {}),
@@ -35,7 +44,7 @@ export function containerOptions(job: Assignment, sandbox: Sandbox): ContainerCr
     WorkingDir: '/work',
     User: `${JOB_UID}:${JOB_UID}`,
     Hostname: job.jobId.slice(-12),
-    Labels: { [LABELS.attempt]: job.attemptId, [LABELS.job]: job.jobId, [LABELS.node]: sandbox.nodeId },
+    Labels: { [LABELS.attempt]: job.attemptId, [LABELS.job]: job.jobId, [LABELS.node]: sandbox.nodeId, [LABELS.dir]: sandbox.dir },
     AttachStdin: false,
     AttachStdout: true,
     AttachStderr: true,
@@ -67,8 +76,9 @@ export function containerOptions(job: Assignment, sandbox: Sandbox): ContainerCr
       Init: true,
       AutoRemove: false,
       RestartPolicy: { Name: 'no' },
-      // The runner is attached and keeps the log itself.
-      LogConfig: { Type: 'none', Config: {} },
+      // The runner is attached and keeps the log itself; this copy is for a runner that was killed meanwhile. Binary, bounded,
+      // and large enough that what the runner keeps is whole in it, lines of a few bytes and all (docs/adr/0008).
+      LogConfig: { Type: 'local', Config: { 'max-size': `${4 * sandbox.maxLogBytes}`, 'max-file': '2', compress: 'false' } },
     },
   }
 }

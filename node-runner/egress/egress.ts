@@ -4,6 +4,7 @@ import { isIPv4 } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import type Docker from 'dockerode'
 import { CommandError, runCommand } from '../command.ts'
+import { LABELS } from '../docker/options.ts'
 import type { Allowed } from './allow-list.ts'
 import { type Chains, egressRules } from './rules.ts'
 
@@ -16,7 +17,7 @@ export interface Egress {
 }
 
 /** One bridge for each node on a machine, named after the node. */
-export function createEgress(docker: Docker, nodeId: string, allowed: readonly Allowed[]): Egress {
+export function createEgress(docker: Docker, nodeId: string, dir: string, allowed: readonly Allowed[]): Egress {
   const hash = createHash('sha256').update(nodeId).digest('hex').slice(0, 8)
   const bridge = `rgrid-${hash}`
   const chains: Chains = { forward: `RGRID-F-${hash}`, input: `RGRID-I-${hash}` }
@@ -27,7 +28,7 @@ export function createEgress(docker: Docker, nodeId: string, allowed: readonly A
   let pending: Promise<string> | undefined
 
   async function make(): Promise<string> {
-    await ensureBridge(docker, bridge)
+    await ensureBridge(docker, bridge, { [LABELS.node]: nodeId, [LABELS.dir]: dir })
     // Checked before each job, as something else on the machine may have flushed them.
     await runCommand('iptables-restore', ['-w', '-n'], egressRules(chains, allowed, nameServers(), hostAddresses()))
     for (const [from, to] of jumps) {
@@ -67,7 +68,7 @@ export function createEgress(docker: Docker, nodeId: string, allowed: readonly A
   }
 }
 
-async function ensureBridge(docker: Docker, name: string): Promise<void> {
+async function ensureBridge(docker: Docker, name: string, labels: Record<string, string>): Promise<void> {
   const found = await docker.listNetworks({ filters: { name: [name] } })
   if (found.some((network) => network.Name === name)) return
   await docker.createNetwork({
@@ -75,7 +76,7 @@ async function ensureBridge(docker: Docker, name: string): Promise<void> {
     Driver: 'bridge',
     CheckDuplicate: true,
     EnableIPv6: false,
-    Labels: { 'rgrid.network': 'egress' },
+    Labels: { ...labels, 'rgrid.network': 'egress' },
     Options: { 'com.docker.network.bridge.name': name, 'com.docker.network.bridge.enable_icc': 'false' },
   })
 }

@@ -38,6 +38,11 @@ export function createLogPublisher(bus: Bus, nodeId: string, attemptId: string, 
         wake = new AbortController()
         const { bytesRead } = await file.read(buffer, 0, READ_BYTES, acknowledged)
         const end = buffer.subarray(0, bytesRead).lastIndexOf(10) + 1
+        // What is published while the connection is down piles up in the client.
+        if (end > 0 && bus.connectedSinceMs() === undefined) {
+          await pause(RETRY_MS, stopping.signal)
+          continue
+        }
         if (end === 0) {
           await pause(60_000, AbortSignal.any([stopping.signal, wake.signal]))
           continue

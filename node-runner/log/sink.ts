@@ -2,7 +2,8 @@ import { type FileHandle, open } from 'node:fs/promises'
 import type { LogMessage } from '#bus/messages/log.ts'
 import type { LogChunk } from '#core/api.ts'
 import { formatBytes } from '#core/job/quantity.ts'
-import { after, nowMs } from '#core/service/time.ts'
+import { after, nowMs, pause } from '#core/service/time.ts'
+import { type RecoveredLog, recoverLog } from './recover.ts'
 import { incompleteTail, toChunk } from './utf8.ts'
 
 const BATCH_MS = 25
@@ -18,22 +19,28 @@ export interface LogSink {
   end(): Promise<number>
   /** How many bytes are in the file. */
   written(): number
+  /** How much of the container's output was in the file when it was opened. */
+  positions: RecoveredLog['positions']
   close(): Promise<void>
 }
 
+/** How long to wait before writing again to a disk that was full. */
+const FULL_DISK_MS = 1000
+
 /**
- * Opens the log. Output is put together for 25 ms or 32 KiB; the first after a pause goes at once. More than `maxBytes`
- * is dropped with a notice. `appended` is called after each line.
+ * Opens the log, and goes on where an earlier run of this process ended. Output is put together for 25 ms or 32 KiB; the
+ * first after a pause goes at once. More than `maxBytes` is dropped with a notice. `appended` is called after each line.
  */
 export async function createLogSink(path: string, maxBytes: number, appended: () => void): Promise<LogSink> {
-  const file: FileHandle = await open(path, 'w', 0o600)
+  const known = await recoverLog(path)
+  const file: FileHandle = await open(path, known.seq === 0 ? 'w' : 'r+', 0o600)
+  const closing = new AbortController()
   const tails: Record<string, Buffer> = {}
   let batch: { stream: LogChunk['stream']; at: number; parts: Buffer[] }[] = []
   let batchBytes = 0
-  let seq = 0
-  let written = 0
-  let kept = 0
-  let cut = false
+  let { seq, kept } = known
+  let written = known.fileBytes
+  let cut = kept >= maxBytes
   let lastFlushMs = 0
   let cancelTimer: (() => void) | undefined
   let appending = Promise.resolve()
@@ -41,11 +48,23 @@ export async function createLogSink(path: string, maxBytes: number, appended: ()
   function append(message: LogMessage): Promise<void> {
     const line = Buffer.from(`${JSON.stringify(message)}\n`)
     appending = appending.then(async () => {
-      await file.write(line)
+      await writeWhole(line)
       written += line.length
       appended()
     })
     return appending
+  }
+
+  // A full disk passes; until then the job waits, and no byte is lost.
+  async function writeWhole(line: Buffer): Promise<void> {
+    for (let done = 0; done < line.length; ) {
+      const { bytesWritten } = await file.write(line, done, line.length - done, written + done).catch((error: NodeJS.ErrnoException) => {
+        if (error.code !== 'ENOSPC' || closing.signal.aborted) throw error
+        return { bytesWritten: 0 }
+      })
+      done += bytesWritten
+      if (bytesWritten === 0) await pause(FULL_DISK_MS, closing.signal)
+    }
   }
 
   function flush(): Promise<void> {
@@ -88,13 +107,14 @@ export async function createLogSink(path: string, maxBytes: number, appended: ()
     }
     if (batch.length === 0 || cancelTimer) return
     if (nowMs() - lastFlushMs >= BATCH_MS) return flush()
-    cancelTimer = after(BATCH_MS, () => void flush())
+    cancelTimer = after(BATCH_MS, () => void flush().catch(() => undefined))
   }
 
   return {
     write,
     say: (sentence) => write('system', Buffer.from(`${sentence}\n`)),
     async end() {
+      if (known.ended) return seq
       for (const stream of ['stdout', 'stderr'] as const) {
         const tail = tails[stream]
         if (tail && tail.length > 0 && !cut) add(stream, tail)
@@ -105,7 +125,9 @@ export async function createLogSink(path: string, maxBytes: number, appended: ()
       return seq
     },
     written: () => written,
+    positions: known.positions,
     async close() {
+      closing.abort()
       cancelTimer?.()
       await appending.catch(() => undefined)
       await file.close()

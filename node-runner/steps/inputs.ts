@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { chmod, chown, mkdir, open } from 'node:fs/promises'
+import { chmod, chown, mkdir, open, rm } from 'node:fs/promises'
 import http from 'node:http'
 import https from 'node:https'
 import { dirname, join } from 'node:path'
@@ -9,12 +9,16 @@ import type { AssignedInput, Assignment } from '#bus/messages/claim.ts'
 import { errorText } from '#core/errors.ts'
 import { pathFault } from '#core/job/path.ts'
 import { formatBytes } from '#core/job/quantity.ts'
+import { pause } from '#core/service/time.ts'
 import { JOB_UID } from '../docker/options.ts'
 import type { Allowed } from '../egress/allow-list.ts'
 import { StepError } from '../step-error.ts'
 
 const MAX_REDIRECTS = 5
 const PARALLEL = 4
+const FOREIGN_TRIES = 3
+const MAX_PAUSE_MS = 10_000
+const IDLE_MS = 30_000
 
 /** Puts every input, and inline code, into the work folder, which nobody else has touched yet. Throws StepErrors. */
 export async function fetchInputs(job: Assignment, workDir: string, allowed: readonly Allowed[], signal: AbortSignal): Promise<void> {
@@ -22,7 +26,7 @@ export async function fetchInputs(job: Assignment, workDir: string, allowed: rea
     if (job.spec.code) await writeOne(workDir, { path: job.spec.code.file, executable: false }, Readable.from([Buffer.from(job.spec.code.source)]))
     const waiting = [...job.inputs]
     const worker = async () => {
-      for (let input = waiting.shift(); input; input = waiting.shift()) await fetchOne(input, workDir, allowed, signal)
+      for (let input = waiting.shift(); input; input = waiting.shift()) await fetchPatiently(input, workDir, allowed, signal)
     }
     await Promise.all(Array.from({ length: PARALLEL }, worker))
   } catch (error) {
@@ -31,6 +35,25 @@ export async function fetchInputs(job: Assignment, workDir: string, allowed: rea
     if ((error as NodeJS.ErrnoException).code === 'ENOSPC')
       throw new StepError('input', `the inputs do not fit the work folder of ${formatBytes(job.spec.diskBytes)}; ask for more with resources.disk`)
     throw error
+  }
+}
+
+/**
+ * Trouble that may pass does not end the attempt at once: our own object store is waited for as long as preparing may take,
+ * an address of the user's is tried a few times.
+ */
+async function fetchPatiently(input: AssignedInput, workDir: string, allowed: readonly Allowed[], signal: AbortSignal): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await fetchOne(input, workDir, allowed, signal)
+    } catch (error) {
+      signal.throwIfAborted()
+      const mayPass = error instanceof StepError && error.attemptCause === 'input' && error.transient
+      if (!mayPass || (!input.trusted && attempt === FOREIGN_TRIES)) throw error
+      await pause(Math.min(MAX_PAUSE_MS, 250 * 2 ** attempt), signal)
+      signal.throwIfAborted()
+      await rm(join(workDir, input.path), { force: true })
+    }
   }
 }
 
@@ -66,6 +89,7 @@ async function get(input: AssignedInput, address: string, allowed: readonly Allo
   const { promise, resolve, reject } = Promise.withResolvers<http.IncomingMessage>()
   const request = (url.protocol === 'https:' ? https : http).get(url, { signal, ...(input.trusted ? {} : { agent: useAgent(address, filter) }) }, resolve)
   request.on('error', reject)
+  request.setTimeout(IDLE_MS, () => request.destroy(new Error(`no answer for ${IDLE_MS / 1000} s`)))
   const response = await promise.catch((error: Error) => {
     signal.throwIfAborted()
     const refused = /is not allowed|private|filtering/i.test(error.message)
@@ -85,6 +109,8 @@ async function get(input: AssignedInput, address: string, allowed: readonly Allo
     if (redirects === 0) throw new StepError('input', `${input.path}: more than ${MAX_REDIRECTS} redirects`)
     return get({ ...input, trusted: false }, new URL(location, url).href, allowed, signal, redirects - 1)
   }
+  // An address of our own that is refused has expired, or its key was changed: the next attempt gets a new one.
+  if (input.trusted && status === 403) throw new StepError('runner_error', `${input.path}: the address of the file is not good any more`, { transient: true })
   const transient = status >= 500 || status === 408 || status === 429
   throw new StepError('input', `${input.path}: the server answered ${status}`, { transient })
 }

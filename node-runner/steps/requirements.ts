@@ -6,7 +6,7 @@ import { RESERVED_FOLDER } from '#core/job/path.ts'
 import type { OutputPiece } from '../docker/demux.ts'
 import { containerOptions, JOB_UID, type Sandbox } from '../docker/options.ts'
 import { StepError } from '../step-error.ts'
-import { runContainer } from './container.ts'
+import { removeContainer, runContainer } from './container.ts'
 
 /** Where installed packages lie, as the job sees it. */
 export const SITE_PACKAGES = `/work/${RESERVED_FOLDER}/site-packages`
@@ -55,16 +55,17 @@ export async function installRequirements(run: RequirementsRun): Promise<void> {
   }
   let tail = ''
   const container = await run.docker.createContainer(containerOptions(job, { ...run.sandbox, env }))
-  const end = await runContainer(container, {
+  const pip = {
     timeoutMs: run.timeoutMs,
     graceMs: 1000,
-    async output(piece) {
+    async output(piece: OutputPiece) {
       tail = (tail + piece.data.toString('utf8')).slice(-1000)
       await run.output(piece)
     },
-    started: () => undefined,
+    stopping: async () => undefined,
     stop: run.stop,
-  })
+  }
+  const end = await runContainer(container, pip, () => undefined).finally(() => removeContainer(container))
   run.stop.throwIfAborted()
   if (end.exitCode === 0) return
   const transient = end.cause === 'timeout' || /connection|timed out|temporary failure|name resolution/i.test(tail)

@@ -12,7 +12,10 @@ import { StepError } from '../step-error.ts'
 import type { OutputFile } from './outputs.ts'
 
 const PARALLEL = 4
-const TRIES = 6
+/** How often an upload is tried that the object store refuses; one that it does not answer is tried as long as there is time. */
+const TRIES = 4
+const MAX_PAUSE_MS = 10_000
+const IDLE_MS = 30_000
 
 /** Asks for presigned PUTs; undefined when the lease is over. */
 export type AskUploads = (
@@ -77,10 +80,20 @@ async function send(put: PresignedPut, body: AsyncIterable<Buffer> | Iterable<Bu
     response.resume()
     const status = response.statusCode ?? 0
     if (status >= 200 && status < 300) resolve()
+    else if (status >= 400 && status < 500 && status !== 408 && status !== 429) reject(new RefusedError(status))
     else reject(new Error(`the object store answered ${status}`))
   })
   request.on('error', reject)
+  request.setTimeout(IDLE_MS, () => request.destroy(new Error(`the object store was silent for ${IDLE_MS / 1000} s`)))
   await Promise.all([promise, sizeBytes === 0 ? request.end() : pipeline(body, request)])
+}
+
+/** The object store understood, and said no. */
+class RefusedError extends Error {
+  constructor(status: number) {
+    super(`the object store answered ${status}`)
+    this.name = 'RefusedError'
+  }
 }
 
 async function withRetries(what: string, signal: AbortSignal, work: () => Promise<void>): Promise<void> {
@@ -89,8 +102,10 @@ async function withRetries(what: string, signal: AbortSignal, work: () => Promis
       return await work()
     } catch (error) {
       signal.throwIfAborted()
-      if (attempt === TRIES) throw new StepError('output', `${what} cannot be uploaded: ${errorText(error)}`, { transient: true })
-      await pause(Math.min(20_000, 250 * 3 ** attempt), signal)
+      if (error instanceof RefusedError && attempt >= TRIES)
+        throw new StepError('output', `${what} cannot be uploaded: ${errorText(error)}`, { transient: true })
+      await pause(Math.min(MAX_PAUSE_MS, 250 * 2 ** attempt), signal)
+      signal.throwIfAborted()
     }
   }
 }

@@ -19,7 +19,7 @@ function anAssignment(spec: Partial<Spec> = {}, change: Partial<Assignment> = {}
   return { ...job, spec: aSpec(spec), inputs: [], ...change }
 }
 
-const sandbox = { nodeId: 'node_1', imageId: 'sha256:x', workDir: '/var/w', network: null }
+const sandbox = { nodeId: 'node_1', imageId: 'sha256:x', workDir: '/var/w', network: null, maxLogBytes: 1000, dir: '/d' }
 
 test('every job is hardened', () => {
   const options = containerOptions(anAssignment({ resources: { cpu: '500m', memory: '64Mi' } }), sandbox)
@@ -43,7 +43,7 @@ test('every job is hardened', () => {
 })
 
 test('network puts the job on the closed bridge and nowhere else', () => {
-  const options = containerOptions(anAssignment({ network: true }), { ...sandbox, network: 'rgrid-x' })
+  const options = containerOptions(anAssignment({ network: true }), { ...sandbox, network: 'rgrid-x', maxLogBytes: 1000, dir: '/d' })
   assert.equal(options.NetworkDisabled, false)
   assert.equal(options.HostConfig?.NetworkMode, 'rgrid-x')
 })

@@ -1,0 +1,114 @@
+import type Docker from 'dockerode'
+import { errorText } from '#core/errors.ts'
+import type { Cause } from '#core/job/state.ts'
+import { DeadlineError, nowMs, withDeadline } from '#core/service/time.ts'
+import type { AttemptRun } from './attempt-run.ts'
+import { containerName } from './docker/options.ts'
+import { prepare } from './prepare.ts'
+import { bootId, saveRecord } from './record.ts'
+import { type End, StepError } from './step-error.ts'
+import { adoptContainer, type ContainerRun, removeContainer, runContainer } from './steps/container.ts'
+import { removeWorkDir } from './steps/workspace.ts'
+
+/**
+ * Runs the container of an attempt to its end and takes it away: from the beginning, or goes on with the one that an
+ * earlier run of this process started. How it ended is written down before the container goes.
+ */
+export async function execute(run: AttemptRun): Promise<End> {
+  const { record, deps } = run
+  const left = record.snapshot === null ? 'unstarted' : await findStarted(deps.docker, containerName(record.assignment.attemptId))
+  if (left === 'gone') return { cause: 'interrupted', exitCode: null, transient: true, message: 'the container was removed while the runner was away' }
+  let container: Docker.Container | undefined
+  try {
+    if (left === 'unstarted') {
+      container = await prepareAnew(run)
+      record.end = await start(run, container)
+    } else {
+      container = left.container
+      record.end = await goOn(run, left)
+    }
+    await note(run, 'how the attempt ended could not be written down')
+    return record.end
+  } finally {
+    if (container) await removeContainer(container)
+  }
+}
+
+interface Started {
+  container: Docker.Container
+  startedAtMs: number
+}
+
+/** The container of that name, if it was ever started. */
+async function findStarted(docker: Docker, name: string): Promise<Started | 'unstarted' | 'gone'> {
+  const container = docker.getContainer(name)
+  const info = await container.inspect().catch((error: { statusCode?: number }) => {
+    if (error.statusCode === 404) return undefined
+    throw error
+  })
+  if (!info) return 'gone'
+  const startedAtMs = Date.parse(info.State.StartedAt)
+  return info.State.Status !== 'created' && startedAtMs > 0 ? { container, startedAtMs } : 'unstarted'
+}
+
+async function goOn(run: AttemptRun, { container, startedAtMs }: Started): Promise<End> {
+  const { record, deps, sink } = run
+  if (record.bootId !== bootId()) return { cause: 'interrupted', exitCode: null, transient: true, message: 'the machine was restarted' }
+  deps.log.info({ jobId: record.assignment.jobId, attemptId: record.assignment.attemptId }, 'container of an earlier run taken over')
+  record.startedAtMs = startedAtMs
+  tellRunning(run)
+  return adoptContainer(container, containerRun(run), {
+    startedAtMs,
+    stopping: record.stopping,
+    positions: sink.positions,
+    lost: () => void sink.say('rgrid: the runner was away, and a part of the output may be missing here').catch(() => undefined),
+  })
+}
+
+/** What an earlier run half made goes first; the log stays, and goes on. */
+async function prepareAnew(run: AttemptRun): Promise<Docker.Container> {
+  const { record, deps, workspace, stop } = run
+  await removeContainer(deps.docker.getContainer(containerName(record.assignment.attemptId)))
+  await removeWorkDir(workspace)
+  const limitMs = Math.min(deps.prepareMs, (record.assignment.spec.prepareTimeoutSeconds ?? Number.POSITIVE_INFINITY) * 1000)
+  try {
+    return await withDeadline('preparing', limitMs, (signal) => prepare(run, signal), AbortSignal.any([stop, deps.leaving]))
+  } catch (error) {
+    if (!(error instanceof DeadlineError)) throw error
+    throw new StepError('prepare_timeout', `image, inputs and requirements took longer than ${limitMs / 1000} s (prepareTimeoutSeconds)`, { transient: true })
+  }
+}
+
+async function start(run: AttemptRun, container: Docker.Container): Promise<End> {
+  // From here on the container may run, whoever looks at it next.
+  await saveRecord(run.workspace, run.record)
+  return runContainer(container, containerRun(run), () => {
+    run.record.startedAtMs = nowMs()
+    tellRunning(run)
+  })
+}
+
+function containerRun(run: AttemptRun): ContainerRun {
+  const { sink, stop } = run
+  const { spec } = run.record.assignment
+  return {
+    timeoutMs: spec.timeoutSeconds * 1000,
+    graceMs: spec.gracePeriodSeconds * 1000,
+    output: (piece) => sink.write(piece.stream, piece.data),
+    stop,
+    async stopping(cause: Cause) {
+      run.record.stopping = cause
+      await note(run, 'why the attempt is stopped could not be written down')
+    },
+  }
+}
+
+/** Writes the record; a full disk does not change what becomes of the attempt. */
+async function note({ deps, record, workspace }: AttemptRun, failed: string): Promise<void> {
+  await saveRecord(workspace, record).catch((error: unknown) => deps.log.warn({ attemptId: record.assignment.attemptId, error: errorText(error) }, failed))
+}
+
+function tellRunning({ deps, record }: AttemptRun): void {
+  const { attemptId, leaseToken } = record.assignment
+  void deps.reporter.progress({ kind: 'progress', attemptId, leaseToken, state: 'running', imageDigest: record.imageDigest })
+}
