@@ -12,9 +12,15 @@ before(async () => {
 })
 after(() => platform?.stop())
 
-async function submit(code: string): Promise<string> {
-  const answer = await platform.api('POST', '/v1/projects/default/jobs', { spec: { runtime: 'bash', code, files: { outputs: [] } } })
+async function submit(code: string, outputs: { path: string }[] = []): Promise<string> {
+  const answer = await platform.api('POST', '/v1/projects/default/jobs', { spec: { runtime: 'bash', code, files: { outputs } } })
   return ((await answer.json()) as { id: string }).id
+}
+
+/** Resolves when the container of the job has ended; `docker wait` gives its exit code. */
+async function containerEnded(jobId: string): Promise<void> {
+  const { stdout } = await runCommand('docker', ['ps', '-aq', '--filter', `label=rgrid.job=${jobId}`])
+  await runCommand('docker', ['wait', stdout.trim()])
 }
 
 /** The events of a followed log, until one that fits. */
@@ -30,21 +36,58 @@ async function waitFor(jobId: string, fits: RegExp): Promise<string> {
 
 const read = async (jobId: string) => (await (await platform.api('GET', `/v1/jobs/${jobId}`)).json()) as JobDetail
 
-test('a runner that is killed and started again hands back what it ran: the job runs again, for no retry, and leaves nothing', async () => {
-  const jobId = await submit('echo "attempt $RGRID_ATTEMPT"; test "$RGRID_ATTEMPT" -gt 1 || sleep 120')
-  await waitFor(jobId, /attempt 1\\n/)
+/** What a job of these tests prints: numbered lines, some of them longer than the engine keeps in one piece. */
+const NUMBERED = `i=0; long=$(printf '%40000s' | tr ' ' x)
+while [ $i -lt $N ]; do i=$((i+1)); echo "line $i"; if [ $((i % 10)) = 0 ]; then echo "$long"; fi; printf 'part '; sleep 0.05; echo "rest $i" >&2; done`
+const numbered = (n: number) => Array.from({ length: n }, (_, i) => `line ${i + 1}\n${(i + 1) % 10 === 0 ? '<40000 x>\n' : ''}part `).join('')
+const stdoutOf = async (jobId: string) =>
+  (await (await platform.api('GET', `/v1/jobs/${jobId}/logs?stream=stdout`)).text()).replaceAll(/x{2,}/g, (run) => `<${run.length} x>`)
+
+async function leftOf(jobId: string): Promise<{ containers: string; folders: string[] }> {
+  const { stdout } = await runCommand('docker', ['ps', '-aq', '--filter', `label=rgrid.job=${jobId}`])
+  const attempts = join(platform.stateDir, 'node/attempts')
+  return { containers: stdout, folders: existsSync(attempts) ? readdirSync(attempts) : [] }
+}
+
+test('a runner that is killed and started again takes over its container: the log goes on without gap or repeat, the exit code is reported', async () => {
+  const jobId = await submit(`N=100; ${NUMBERED}; exit 7`)
+  await waitFor(jobId, /line 5\\n/)
   platform.kill('node-runner')
   await platform.start()
-  assert.match(await waitFor(jobId, /event: end/), /attempt 2\\n[\s\S]*"state":"succeeded"/)
+  assert.match(await waitFor(jobId, /event: end/), /"state":"failed","cause":"exit","exitCode":7/)
+  assert.equal(await stdoutOf(jobId), numbered(100))
   const job = await read(jobId)
   assert.deepEqual(
-    job.attempts.map((attempt) => attempt.state),
-    ['interrupted', 'succeeded'],
+    job.attempts.map((attempt) => [attempt.state, attempt.exitCode]),
+    [['failed', 7]],
   )
-  const left = await runCommand('docker', ['ps', '-aq', '--filter', `label=rgrid.job=${jobId}`])
-  assert.equal(left.stdout, '')
-  const attempts = join(platform.stateDir, 'node/attempts')
-  assert.deepEqual(existsSync(attempts) ? readdirSync(attempts) : [], [])
+  assert.deepEqual(await leftOf(jobId), { containers: '', folders: [] })
+})
+
+test('a job that ended while the runner was away is reported, with its log, outputs and exit code', async () => {
+  const jobId = await submit(`N=20; ${NUMBERED}; echo made > result.txt`, [{ path: 'result.txt' }])
+  await waitFor(jobId, /line 2\\n/)
+  platform.kill('node-runner')
+  await containerEnded(jobId)
+  await platform.start()
+  assert.match(await waitFor(jobId, /event: end/), /"state":"succeeded","cause":"exit","exitCode":0/)
+  assert.equal(await stdoutOf(jobId), numbered(20))
+  const { items } = (await (await platform.api('GET', `/v1/jobs/${jobId}/artifacts`)).json()) as { items: { path: string; sizeBytes: number }[] }
+  assert.deepEqual(
+    items.map((item) => [item.path, item.sizeBytes]),
+    [['result.txt', 5]],
+  )
+  assert.equal((await read(jobId)).attempts.length, 1)
+})
+
+test('what was cancelled while the runner was away is stopped when it is back', async () => {
+  const jobId = await submit('echo begun; sleep 300')
+  await waitFor(jobId, /begun/)
+  platform.kill('node-runner')
+  await platform.api('POST', `/v1/jobs/${jobId}/cancel`)
+  await platform.start()
+  assert.match(await waitFor(jobId, /event: end/), /"state":"cancelled"/)
+  assert.deepEqual(await leftOf(jobId), { containers: '', folders: [] })
 })
 
 test('a node that dies for good is lost after its lease, and its work is queued again; it takes it when it is back', async () => {
