@@ -11,6 +11,7 @@ import { requireSchema } from '#store/migrate.ts'
 import { createObjects } from '#store/objects.ts'
 import { createDbPool } from '#store/pool.ts'
 import { buildAssignments } from './assignments.ts'
+import { createBusHealth } from './bus-health.ts'
 import { createClaims } from './claims.ts'
 import { SchedulerEnv } from './config.ts'
 import { createHoldTimer } from './hold-timer.ts'
@@ -37,7 +38,7 @@ async function main(): Promise<void> {
   await ensureStreams(bus)
 
   const leader = createLeader({ url: env.RGRID_DATABASE_URL, key: LEADER_KEY, log })
-  const presence = createPresence(db, log)
+  const presence = createPresence(db, log, leader.isLeader)
   const claims = createClaims(claimStore, log)
   const queued = (jobs: number) => wakeNodes(bus, jobs)
   const relay = createRelay(db, bus, log, leader.isLeader)
@@ -60,12 +61,13 @@ async function main(): Promise<void> {
     uploads: (nodeId, request) => answerUploads(db, objects, nodeId, request, urlSeconds),
     renew: (nodeId, request) => answerRenewal(db, log, nodeId, request, queued),
   })
+  const health = createBusHealth(() => bus.connection.flush(), log)
   const reaper = createLeaseReaper({
     db,
     log,
     leaseMs: env.RGRID_LEASE_SECONDS * 1000,
     isLeader: leader.isLeader,
-    connectedSinceMs: bus.connectedSinceMs,
+    busWellForMs: health.wellForMs,
     silentMs: presence.silentMs,
     queued,
   })
@@ -74,6 +76,7 @@ async function main(): Promise<void> {
     log,
     [
       leader,
+      health.loop,
       presence.writer,
       desk,
       relay,

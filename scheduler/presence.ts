@@ -18,7 +18,7 @@ export interface Presence {
 }
 
 /** See the interface. */
-export function createPresence(db: Db, log: Log): Presence {
+export function createPresence(db: Db, log: Log, isLeader: () => boolean): Presence {
   const lastHeard = new Map<string, number>()
   let unwritten = new Map<string, boolean>()
 
@@ -36,7 +36,8 @@ export function createPresence(db: Db, log: Log): Presence {
       everyMs: WRITE_EVERY_MS,
       log,
       async round() {
-        if (unwritten.size === 0) return
+        // Every scheduler hears every node; one of them writes it down.
+        if (unwritten.size === 0 || !isLeader()) return
         const nodes = [...unwritten].map(([nodeId, draining]) => ({ nodeId, draining }))
         unwritten = new Map()
         await recordSeen(db, nodes)

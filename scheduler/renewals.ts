@@ -26,7 +26,7 @@ export async function answerRenewal(db: DatabasePool, log: Log, nodeId: string, 
   for (const lease of live.values()) {
     if (lease.ageMs < UNHEARD_MS) continue
     const outcome = await db.transaction((tx) =>
-      endAttempt(tx, log, nodeId, lease.attemptId, lease.leaseToken, silentResult('lost', 'the node never began it')),
+      endAttempt(tx, log, nodeId, lease.attemptId, lease.leaseToken, silentResult('interrupted', 'the node never heard of it')),
     )
     if (outcome.status === 'ok' && outcome.queued > 0) queued(outcome.queued)
   }

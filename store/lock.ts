@@ -9,16 +9,27 @@ export interface Leader extends Service {
   isLeader(): boolean
 }
 
+/** A leader that has missed so many rounds is none any more. */
+const SILENT_ROUNDS = 4
+
 /**
  * Holds an advisory lock on a connection of its own: whoever has it is the leader, and when the process or its
  * connection dies Postgres frees it at once, so another takes over within `everyMs`.
  */
 export function createLeader(options: { url: string; key: number; log: Log; everyMs?: number }): Leader {
+  const everyMs = options.everyMs ?? 2000
   let client: pg.Client | undefined
   let leader = false
 
   async function connectClient(): Promise<pg.Client> {
-    const fresh = new pg.Client({ connectionString: options.url, keepAlive: true, connectionTimeoutMillis: 5000, query_timeout: 5000 })
+    const fresh = new pg.Client({
+      connectionString: options.url,
+      keepAlive: true,
+      connectionTimeoutMillis: 5000,
+      query_timeout: 5000,
+      // A process that stands still keeps its connection: Postgres ends the session of a leader that says nothing.
+      options: `-c idle_session_timeout=${everyMs * SILENT_ROUNDS}`,
+    })
     fresh.on('error', (error) => lose(fresh, error))
     fresh.on('end', () => lose(fresh, undefined))
     await fresh.connect()
@@ -34,7 +45,7 @@ export function createLeader(options: { url: string; key: number; log: Log; ever
 
   const loop = createLoop({
     name: 'leader',
-    everyMs: options.everyMs ?? 2000,
+    everyMs,
     log: options.log,
     async round() {
       client ??= await connectClient()

@@ -1,7 +1,6 @@
 import { errorText } from '#core/errors.ts'
 import type { Log } from '#core/service/log.ts'
 import { createLoop, type Loop } from '#core/service/loop.ts'
-import { nowMs } from '#core/service/time.ts'
 import { liveLeases } from '#store/attempts.ts'
 import type { DatabasePool } from '#store/pool.ts'
 import { type KnownNode, knownNodes, markLost } from '#store/presence.ts'
@@ -13,12 +12,12 @@ export interface LeaseReaperDeps {
   log: Log
   leaseMs: number
   isLeader(): boolean
-  /** Since when this process hears the bus without a break, milliseconds since 1970; undefined while it does not. */
-  connectedSinceMs(): number | undefined
+  /** For how long this process has heard the bus without a break, in milliseconds. */
+  busWellForMs(): number
   silentMs(nodeId: string): number | undefined
   queued(jobs: number): void
-  /** When this process began to listen; for a lease time after that it cannot know who is silent. */
-  startedMs?: number
+  /** Is told in each round whether it holds fire, and how many of how many nodes are silent. */
+  holding?(held: boolean, silent: number, nodes: number): void
 }
 
 /** Below so many nodes, "most of them are silent" says nothing about the bus. */
@@ -26,18 +25,20 @@ const BREAKER_MIN_NODES = 3
 /** The breaker holds for so many lease times at most: then silence is death all the same. */
 const BREAKER_LEASES = 4
 
-/**
- * Whether to take silence for death. Not when this process was cut off from the bus within the last lease time, nor
- * when most nodes fell silent at once: then the bus is ill, and requeueing the fleet would run everything twice.
- */
-export function mayReap(now: number, leaseMs: number, connectedSinceMs: number | undefined, nodes: number, silent: number): boolean {
-  if (connectedSinceMs === undefined || now - connectedSinceMs < leaseMs) return false
-  return nodes < BREAKER_MIN_NODES || silent * 2 <= nodes
+/** A round so often, that the work of a dead node is queued again within a lease time and half a second. */
+const EVERY_MS = 500
+
+/** Whether so many fell silent at once that the bus is to blame, and not they. */
+export function tripsBreaker(nodes: number, silent: number): boolean {
+  return nodes >= BREAKER_MIN_NODES && silent * 2 > nodes
 }
 
-/** Declares nodes lost that were silent for a lease time, and requeues what they ran. */
+/**
+ * Declares nodes lost that were silent for a lease time, and requeues what they ran. Holds fire when this process was cut
+ * off from the bus within the last lease time, and when most nodes fell silent at once: then the bus is ill, and requeueing
+ * the fleet would run everything twice.
+ */
 export function createLeaseReaper(deps: LeaseReaperDeps): Loop {
-  const startedMs = deps.startedMs ?? nowMs()
   let breakerOpen = false
 
   async function reap(nodeId: string): Promise<void> {
@@ -58,11 +59,10 @@ export function createLeaseReaper(deps: LeaseReaperDeps): Loop {
 
   return createLoop({
     name: 'lease-reaper',
-    everyMs: 1000,
+    everyMs: EVERY_MS,
     log: deps.log,
     async round() {
-      const now = nowMs()
-      if (!deps.isLeader() || now - startedMs < deps.leaseMs) return
+      if (!deps.isLeader()) return
       const nodes = await knownNodes(deps.db)
       const silentFor = (node: KnownNode) => Math.min(node.silentMs, deps.silentMs(node.nodeId) ?? Number.POSITIVE_INFINITY)
       const silent = nodes.filter((node) => silentFor(node) > deps.leaseMs)
@@ -70,9 +70,10 @@ export function createLeaseReaper(deps: LeaseReaperDeps): Loop {
       const isOld = (node: KnownNode) => silentFor(node) > BREAKER_LEASES * deps.leaseMs
       const recent = nodes.filter((node) => !isOld(node))
       const recentSilent = silent.filter((node) => !isOld(node))
-      const connected = mayReap(now, deps.leaseMs, deps.connectedSinceMs(), 0, 0)
-      const allowed = mayReap(now, deps.leaseMs, deps.connectedSinceMs(), recent.length, recentSilent.length)
+      const connected = deps.busWellForMs() >= deps.leaseMs
+      const allowed = connected && !tripsBreaker(recent.length, recentSilent.length)
       const held = !allowed && recentSilent.length > 0
+      deps.holding?.(held, recentSilent.length, recent.length)
       if (held && !breakerOpen)
         deps.log.error({ nodes: recent.length, silent: recentSilent.length }, 'holding fire: the bus is ill or most nodes fell silent at once')
       breakerOpen = held

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict'
 import { after, before, beforeEach, test } from 'node:test'
 import { pino } from 'pino'
 import { sql } from 'slonik'
-import { nowMs } from '#core/service/time.ts'
 import { type ClaimStore, createClaimStore } from '#store/claims.ts'
 import { createDbPool, type DatabasePool } from '#store/pool.ts'
 import { createClaims } from '../../../scheduler/claims.ts'
@@ -53,7 +52,7 @@ test('a node silent past its lease is lost and its work is queued again, for no 
     log,
     leaseMs: 0,
     isLeader: () => true,
-    connectedSinceMs: () => nowMs() - 60_000,
+    busWellForMs: () => 60_000,
     silentMs: () => undefined,
     queued: queued.resolve,
   })
@@ -77,9 +76,8 @@ test('nodes that were silent for long do not keep the work of one that died now'
     db,
     log,
     leaseMs: 10_000,
-    startedMs: 0,
     isLeader: () => true,
-    connectedSinceMs: () => nowMs() - 60_000,
+    busWellForMs: () => 60_000,
     silentMs: () => undefined,
     queued: queued.resolve,
   })
@@ -99,9 +97,8 @@ test('when most nodes fall silent at once none is reaped', async () => {
     db,
     log: watched,
     leaseMs: 10_000,
-    startedMs: 0,
     isLeader: () => true,
-    connectedSinceMs: () => nowMs() - 60_000,
+    busWellForMs: () => 60_000,
     silentMs: () => undefined,
     queued: () => undefined,
   })
