@@ -64,8 +64,8 @@ const TAKE = `
     from pick p where j.id = p.job_id
     returning j.*, p.node_id as pick_node_id, p.lease_token
   ), attempt as (
-    insert into attempts (id, job_id, number, node_id, lease_token, slots, memory_bytes, state)
-    select attempt_id, id, attempt_count, pick_node_id, lease_token, slots, memory_bytes, 'assigned' from taken
+    insert into attempts (id, job_id, number, node_id, lease_token, slots, memory_bytes, state, assigned_at)
+    select attempt_id, id, attempt_count, pick_node_id, lease_token, slots, memory_bytes, 'assigned', clock_timestamp() from taken
   ), event as (
     insert into events (account_id, project_id, batch_id, job_id, type, data)
     select account_id, project_id, batch_id, id, 'job.assigned',

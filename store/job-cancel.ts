@@ -66,7 +66,7 @@ async function cancelWhere(tx: Tx, condition: ReturnType<typeof sql.fragment>): 
   const rows = await tx.any(sql.type(CancelledRow)`
     with changed as (
       update jobs set
-        cancel_requested_at = coalesce(cancel_requested_at, now()),
+        cancel_requested_at = coalesce(cancel_requested_at, clock_timestamp()),
         state = case when state = 'running' then state else 'cancelled' end,
         cause = case when state = 'running' then cause else 'cancelled' end,
         finished_at = case when state = 'running' then null else now() end,

@@ -67,7 +67,7 @@ export async function runMain(main: () => Promise<void>): Promise<void> {
   requireNode()
   try {
     await main()
-    process.exit(0)
+    process.exit()
   } catch (error) {
     const text = error instanceof ConfigError ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error)
     process.stderr.write(`${text}\n`)
