@@ -95,6 +95,7 @@ export const ArtifactView = Type.Object({
   sizeBytes: Type.Integer(),
   sha256: Type.String(),
   executable: Type.Boolean(),
+  expired: Type.Boolean({ description: 'Past the retention of the project: its bytes are gone.' }),
   createdAt: Time,
 })
 /** See the schema of the same name. */
@@ -122,6 +123,26 @@ export const FileView = Type.Object({
 })
 /** See the schema of the same name. */
 export type FileView = Static<typeof FileView>
+
+/** For how many days what belongs to jobs that have ended is kept. */
+export const Retention = Type.Object(
+  {
+    jobsDays: Type.Integer({ minimum: 1, maximum: 3650 }),
+    logsDays: Type.Integer({ minimum: 1, maximum: 3650 }),
+    artifactsDays: Type.Integer({ minimum: 1, maximum: 3650 }),
+  },
+  { additionalProperties: false },
+)
+/** See the schema of the same name. */
+export type Retention = Static<typeof Retention>
+
+/** A project. */
+export const ProjectView = Type.Object({ id: Type.String(), slug: Type.String(), name: Type.String(), createdAt: Time, retention: Retention })
+/** See the schema of the same name. */
+export type ProjectView = Static<typeof ProjectView>
+
+/** What of a project may be changed. */
+export const ProjectChange = Type.Object({ retention: Type.Partial(Retention, { additionalProperties: false }) }, { additionalProperties: false })
 
 /** A machine that runs jobs. */
 export const NodeView = Type.Object({

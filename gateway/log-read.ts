@@ -20,6 +20,7 @@ const MAX_LINE_BYTES = 2 * 2 ** 20
 
 /** What there is of an attempt's log now, from wherever it is: the archive when there is one, else the stream. */
 export async function* readLog(deps: Pick<GatewayDeps, 'bus' | 'objects'>, owner: LogOwner, place: LogPlace): AsyncGenerator<LogMessage> {
+  if (place.expired) throw new RGridError('gone', `the log of attempt ${place.attemptId} is no longer kept: it is past the retention of logs of this project`)
   if (place.archived) yield* readArchive(deps, owner, place.attemptId)
   else yield* readLogNow(deps.bus, place.nodeId, place.attemptId)
 }

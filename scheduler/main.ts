@@ -16,11 +16,13 @@ import { createClaims } from './claims.ts'
 import { SchedulerEnv } from './config.ts'
 import { createHoldTimer } from './hold-timer.ts'
 import { createNodeDesk } from './node-desk.ts'
+import { createObjectCollector } from './object-collector.ts'
 import { createPresence } from './presence.ts'
 import { createLeaseReaper } from './reaper/leases.ts'
 import { createRelay } from './relay.ts'
 import { answerRenewal } from './renewals.ts'
 import { createReports } from './reports.ts'
+import { createRetention } from './retention.ts'
 import { answerUploads } from './uploads.ts'
 import { createWakeSweep } from './waker.ts'
 
@@ -83,6 +85,8 @@ async function main(): Promise<void> {
       createHoldTimer(db, log, leader.isLeader, queued),
       createWakeSweep(db, bus, log, leader.isLeader, env.RGRID_SWEEP_SECONDS * 1000),
       reaper,
+      createObjectCollector(db, objects, log, leader.isLeader),
+      createRetention(db, log, leader.isLeader),
     ],
     20_000,
   )

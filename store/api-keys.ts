@@ -1,5 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import { sql } from 'slonik'
+import type { ProjectView } from '#core/api.ts'
 import type { Db } from './pool.ts'
 import { row } from './row.ts'
 import { hashSecret } from './secrets.ts'
@@ -28,10 +29,25 @@ export async function authenticateKey(db: Db, key: string): Promise<Principal | 
   return { keyId: found.id, accountId: found.account_id, projectId: found.project_id, projectSlug: found.slug }
 }
 
-const ProjectRow = Type.Object({ id: Type.String(), slug: Type.String(), name: Type.String(), created_at: Type.String() })
+const ProjectRow = Type.Object({
+  id: Type.String(),
+  slug: Type.String(),
+  name: Type.String(),
+  created_at: Type.String(),
+  retain_jobs_days: Type.Number(),
+  retain_logs_days: Type.Number(),
+  retain_artifacts_days: Type.Number(),
+})
 
 /** A project as the API shows it. */
-export async function readProject(db: Db, projectId: string): Promise<{ id: string; slug: string; name: string; createdAt: string }> {
-  const { created_at, ...project } = await db.one(sql.type(row(ProjectRow))`select id, slug, name, created_at from projects where id = ${projectId}`)
-  return { ...project, createdAt: created_at }
+export async function readProject(db: Db, projectId: string): Promise<ProjectView> {
+  const project = await db.one(sql.type(row(ProjectRow))`
+    select id, slug, name, created_at, retain_jobs_days, retain_logs_days, retain_artifacts_days from projects where id = ${projectId}`)
+  return {
+    id: project.id,
+    slug: project.slug,
+    name: project.name,
+    createdAt: project.created_at,
+    retention: { jobsDays: project.retain_jobs_days, logsDays: project.retain_logs_days, artifactsDays: project.retain_artifacts_days },
+  }
 }

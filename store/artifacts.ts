@@ -11,20 +11,21 @@ const ArtifactRow = Type.Object({
   size_bytes: Type.Number(),
   sha256: Type.String(),
   executable: Type.Boolean(),
+  expired: Type.Boolean(),
   created_at: Type.String(),
 })
 
 /** The outputs of a job: those of the attempt that decided it. */
 export async function listArtifacts(db: Db, jobId: string): Promise<ArtifactView[]> {
   const rows = await db.any(sql.type(row(ArtifactRow))`
-    select a.id, a.job_id, a.path, a.size_bytes, a.sha256, a.executable, a.created_at
+    select a.id, a.job_id, a.path, a.size_bytes, a.sha256, a.executable, a.expired_at is not null as expired, a.created_at
     from artifacts a join jobs j on j.id = a.job_id and j.attempt_id = a.attempt_id where a.job_id = ${jobId} order by a.path`)
   return rows.map(({ job_id, size_bytes, created_at, ...artifact }) => ({ ...artifact, jobId: job_id, sizeBytes: size_bytes, createdAt: created_at }))
 }
 
 /** Where an artifact of the project lies; undefined when it has none of this id. */
-export async function findArtifact(db: Db, projectId: string, artifactId: string): Promise<{ key: string; path: string } | undefined> {
-  const found = await db.maybeOne(sql.type(row(Type.Object({ key: Type.String(), path: Type.String() })))`
-    select a.key, a.path from artifacts a join jobs j on j.id = a.job_id where a.id = ${artifactId} and j.project_id = ${projectId}`)
+export async function findArtifact(db: Db, projectId: string, artifactId: string): Promise<{ key: string; path: string; expired: boolean } | undefined> {
+  const found = await db.maybeOne(sql.type(row(Type.Object({ key: Type.String(), path: Type.String(), expired: Type.Boolean() })))`
+    select a.key, a.path, a.expired_at is not null as expired from artifacts a join jobs j on j.id = a.job_id where a.id = ${artifactId} and j.project_id = ${projectId}`)
   return found ?? undefined
 }

@@ -138,6 +138,7 @@ const LogRow = Type.Object({
   finished_ms_ago: maybe(Type.Number()),
   log_seq: maybe(Type.Number()),
   log_archived: Type.Boolean(),
+  log_expired: Type.Boolean(),
 })
 
 /** Where the log of an attempt is. */
@@ -150,12 +151,14 @@ export interface LogPlace {
   /** The number of the last log message, once the node has told it. */
   logSeq: number | null
   archived: boolean
+  /** Whether it was, and is past the retention of the project. */
+  expired: boolean
 }
 
 /** The attempts of a job from this number on, as places of logs. */
 export async function readLogPlaces(db: Db, jobId: string, fromNumber: number): Promise<LogPlace[]> {
   const rows = await db.any(sql.type(row(LogRow))`
-    select id, number, node_id, (extract(epoch from now() - finished_at) * 1000)::float8 as finished_ms_ago, log_seq, log_archived from attempts
+    select id, number, node_id, (extract(epoch from now() - finished_at) * 1000)::float8 as finished_ms_ago, log_seq, log_archived, log_expired_at is not null as log_expired from attempts
     where job_id = ${jobId} and number >= ${fromNumber} order by number`)
   return rows.map((place) => ({
     attemptId: place.id,
@@ -164,6 +167,7 @@ export async function readLogPlaces(db: Db, jobId: string, fromNumber: number): 
     finishedMsAgo: place.finished_ms_ago,
     logSeq: place.log_seq,
     archived: place.log_archived,
+    expired: place.log_expired,
   }))
 }
 

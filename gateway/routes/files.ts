@@ -56,6 +56,7 @@ export const fileRoutes: FastifyPluginAsyncTypebox<{ deps: GatewayDeps }> = asyn
     async (request, reply) => {
       const artifact = await findArtifact(deps.db, principalOf(request).projectId, request.params.id)
       if (!artifact) throw new RGridError('not_found', `there is no artifact ${request.params.id} in this project`)
+      if (artifact.expired) throw new RGridError('gone', `${artifact.path} is no longer kept: it is past the retention of artifacts of this project`)
       const url = await deps.objects.presignGet(artifact.key, deps.urlSeconds, artifact.path.split('/').at(-1))
       return reply.code(302).header('location', url).header('cache-control', 'no-store').send({ url, expiresAt: expiresAt() })
     },

@@ -1,0 +1,115 @@
+import { Type } from '@sinclair/typebox'
+import { sql } from 'slonik'
+import type { Retention } from '#core/api.ts'
+import { logKey } from './objects.ts'
+import { discardObjects } from './pending-objects.ts'
+import type { DatabasePool, Tx } from './pool.ts'
+import { row } from './row.ts'
+
+const IdRow = row(Type.Object({ id: Type.String() }))
+const KeyRow = row(Type.Object({ key: Type.String(), attempt_id: Type.String() }))
+const LogRow = row(Type.Object({ attempt_id: Type.String(), job_id: Type.String(), account_id: Type.String(), project_id: Type.String() }))
+
+/** One small step of what is past its retention; returns how many rows it dealt with. Locks rows that nobody else changes any more. */
+export interface RetentionStep {
+  name: 'artifacts' | 'logs' | 'jobs' | 'batches'
+  run(db: DatabasePool, limit: number): Promise<number>
+}
+
+/** In this order: what belongs to a job goes before it. Only jobs that have ended, each by the days of its project. */
+export const RETENTION_STEPS: readonly RetentionStep[] = [
+  { name: 'artifacts', run: (db, limit) => db.transaction((tx) => expireArtifacts(tx, limit)) },
+  { name: 'logs', run: (db, limit) => db.transaction((tx) => expireLogs(tx, limit)) },
+  { name: 'jobs', run: (db, limit) => db.transaction((tx) => deleteJobs(tx, limit)) },
+  { name: 'batches', run: (db, limit) => db.transaction((tx) => deleteBatches(tx, limit)) },
+]
+
+async function expireArtifacts(tx: Tx, limit: number): Promise<number> {
+  const expired = await tx.any(sql.type(KeyRow)`
+    update artifacts set expired_at = now()
+    where id in (
+      select a.id from projects p
+        join jobs j on j.project_id = p.id and j.finished_at < now() - make_interval(days => p.retain_artifacts_days)
+        join artifacts a on a.job_id = j.id
+      where a.expired_at is null limit ${limit})
+    returning key, attempt_id`)
+  await discardObjects(
+    tx,
+    expired.map((artifact) => ({ key: artifact.key, attemptId: artifact.attempt_id })),
+  )
+  return expired.length
+}
+
+async function expireLogs(tx: Tx, limit: number): Promise<number> {
+  const expired = await tx.any(sql.type(LogRow)`
+    update attempts a set log_expired_at = now()
+    from jobs j
+    where j.id = a.job_id and a.id in (
+      select x.id from projects p
+        join jobs y on y.project_id = p.id and y.finished_at < now() - make_interval(days => p.retain_logs_days)
+        join attempts x on x.job_id = y.id
+      where x.log_archived and x.log_expired_at is null limit ${limit})
+    returning a.id as attempt_id, j.id as job_id, j.account_id, j.project_id`)
+  await discardLogs(tx, expired)
+  return expired.length
+}
+
+async function deleteJobs(tx: Tx, limit: number): Promise<number> {
+  // Not while an event of it waits to be relayed.
+  const jobIds = await tx.anyFirst(sql.type(IdRow)`
+    select j.id from projects p
+      join jobs j on j.project_id = p.id and j.finished_at < now() - make_interval(days => p.retain_jobs_days)
+    where not exists (select 1 from events e join outbox o on o.event_id = e.id where e.job_id = j.id)
+    limit ${limit} for no key update of j skip locked`)
+  if (jobIds.length === 0) return 0
+  const these = sql.array([...jobIds], 'text')
+  const artifacts = await tx.any(sql.type(KeyRow)`select key, attempt_id from artifacts where job_id = any(${these}) and expired_at is null`)
+  await discardObjects(
+    tx,
+    artifacts.map((artifact) => ({ key: artifact.key, attemptId: artifact.attempt_id })),
+  )
+  await discardLogs(
+    tx,
+    await tx.any(sql.type(LogRow)`
+      select a.id as attempt_id, j.id as job_id, j.account_id, j.project_id from attempts a join jobs j on j.id = a.job_id
+      where j.id = any(${these}) and a.log_archived and a.log_expired_at is null`),
+  )
+  await tx.query(sql.unsafe`delete from artifacts where job_id = any(${these})`)
+  await tx.query(sql.unsafe`delete from attempts where job_id = any(${these})`)
+  await tx.query(sql.unsafe`delete from events where job_id = any(${these})`)
+  await tx.query(sql.unsafe`delete from jobs where id = any(${these})`)
+  return jobIds.length
+}
+
+async function deleteBatches(tx: Tx, limit: number): Promise<number> {
+  const batchIds = await tx.anyFirst(sql.type(IdRow)`
+    select b.id from projects p
+      join batches b on b.project_id = p.id and b.finished_at < now() - make_interval(days => p.retain_jobs_days)
+    where not exists (select 1 from jobs where batch_id = b.id)
+      and not exists (select 1 from events e join outbox o on o.event_id = e.id where e.batch_id = b.id)
+    limit ${limit} for no key update of b skip locked`)
+  if (batchIds.length === 0) return 0
+  const these = sql.array([...batchIds], 'text')
+  await tx.query(sql.unsafe`delete from events where batch_id = any(${these})`)
+  await tx.query(sql.unsafe`delete from batches where id = any(${these})`)
+  return batchIds.length
+}
+
+async function discardLogs(tx: Tx, logs: readonly { attempt_id: string; job_id: string; account_id: string; project_id: string }[]): Promise<void> {
+  await discardObjects(
+    tx,
+    logs.map((log) => ({
+      key: logKey({ accountId: log.account_id, projectId: log.project_id, jobId: log.job_id }, log.attempt_id),
+      attemptId: log.attempt_id,
+    })),
+  )
+}
+
+/** Changes the retention of a project where the change says so. */
+export async function changeRetention(db: DatabasePool, projectId: string, change: Partial<Retention>): Promise<void> {
+  await db.query(sql.unsafe`
+    update projects set retain_jobs_days = coalesce(${change.jobsDays ?? null}, retain_jobs_days),
+      retain_logs_days = coalesce(${change.logsDays ?? null}, retain_logs_days),
+      retain_artifacts_days = coalesce(${change.artifactsDays ?? null}, retain_artifacts_days)
+    where id = ${projectId}`)
+}
