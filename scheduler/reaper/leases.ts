@@ -17,6 +17,10 @@ export interface LeaseReaperDeps {
   connectedSinceMs(): number | undefined
   silentMs(nodeId: string): number | undefined
   queued(jobs: number): void
+  /** Is told in each round whether it holds fire, and how many of how many nodes are silent. */
+  holding?(held: boolean, silent: number, nodes: number): void
+  /** Is told of each node that was declared lost, and how many attempts ended by it. */
+  lost?(attempts: number): void
   /** When this process began to listen; for a lease time after that it cannot know who is silent. */
   startedMs?: number
 }
@@ -41,19 +45,23 @@ export function createLeaseReaper(deps: LeaseReaperDeps): Loop {
   let breakerOpen = false
 
   async function reap(nodeId: string): Promise<void> {
-    const queued = await deps.db.transaction(async (tx) => {
-      if (!(await markLost(tx, nodeId))) return 0
+    const done = await deps.db.transaction(async (tx) => {
+      if (!(await markLost(tx, nodeId))) return undefined
       const leases = await liveLeases(tx, nodeId)
       deps.log.warn({ nodeId, attempts: leases.length, to: 'lost' }, 'node is lost')
-      let count = 0
+      let [ended, queued] = [0, 0]
       // In a fixed order, so that two transactions that end attempts of the same batches do not wait for each other.
       for (const lease of leases.sort((a, b) => a.attemptId.localeCompare(b.attemptId))) {
         const outcome = await endAttempt(tx, deps.log, nodeId, lease.attemptId, lease.leaseToken, silentResult('lost', `node ${nodeId} was not heard any more`))
-        if (outcome.status === 'ok') count += outcome.queued
+        if (outcome.status !== 'ok') continue
+        ended++
+        queued += outcome.queued
       }
-      return count
+      return { ended, queued }
     })
-    if (queued > 0) deps.queued(queued)
+    if (!done) return
+    deps.lost?.(done.ended)
+    if (done.queued > 0) deps.queued(done.queued)
   }
 
   return createLoop({
@@ -73,6 +81,7 @@ export function createLeaseReaper(deps: LeaseReaperDeps): Loop {
       const connected = mayReap(now, deps.leaseMs, deps.connectedSinceMs(), 0, 0)
       const allowed = mayReap(now, deps.leaseMs, deps.connectedSinceMs(), recent.length, recentSilent.length)
       const held = !allowed && recentSilent.length > 0
+      deps.holding?.(held, recentSilent.length, recent.length)
       if (held && !breakerOpen)
         deps.log.error({ nodes: recent.length, silent: recentSilent.length }, 'holding fire: the bus is ill or most nodes fell silent at once')
       breakerOpen = held
