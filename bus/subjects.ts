@@ -31,7 +31,7 @@ export function heartbeatSubject(nodeId: string): string {
 /** Every node's heartbeats. */
 export const ANY_HEARTBEAT = 'rgrid.node.*.heartbeat'
 
-/** Where a node hears what it is told: cancel, drain. */
+/** Where a node hears what it is told: cancel, drain, resume. */
 export function controlSubject(nodeId: string): string {
   return `rgrid.node.${nodeId}.control`
 }

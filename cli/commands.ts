@@ -4,6 +4,7 @@ import { downloadCommand } from './commands/download.ts'
 import { initCommand } from './commands/init.ts'
 import { listCommand } from './commands/list.ts'
 import { logsCommand } from './commands/logs.ts'
+import { nodesCommand } from './commands/nodes.ts'
 import { outputsCommand } from './commands/outputs.ts'
 import { runCommand } from './commands/run.ts'
 import { statusCommand } from './commands/status.ts'
@@ -20,6 +21,7 @@ export const COMMANDS: readonly Command[] = [
   cancelCommand,
   outputsCommand,
   downloadCommand,
+  nodesCommand,
   initCommand,
   versionCommand,
 ]

@@ -156,6 +156,7 @@ export const NodeView = Type.Object({
   version: Type.String(),
   enrolledAt: Time,
   lastSeenAt: maybe(Time),
+  drainRequested: Type.Boolean({ description: 'An operator wants no more work there.' }),
 })
 /** See the schema of the same name. */
 export type NodeView = Static<typeof NodeView>

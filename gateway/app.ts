@@ -6,6 +6,7 @@ import type { GatewayDeps } from './deps.ts'
 import { requireKey } from './plugins/auth.ts'
 import { registerErrors, sendFrameworkError } from './plugins/errors.ts'
 import { registerHealth } from './plugins/health.ts'
+import { meterRequests } from './plugins/meter.ts'
 import { registerOpenApi } from './plugins/openapi.ts'
 import { batchRoutes } from './routes/batches.ts'
 import { fileRoutes } from './routes/files.ts'
@@ -47,6 +48,7 @@ export async function buildApp(deps: GatewayDeps): Promise<FastifyInstance> {
   app.addHook('onRequestAbort', async (request) => {
     request.log.info({ method: request.method, route: request.routeOptions.url ?? 'none' }, 'the client went away')
   })
+  meterRequests(app as unknown as FastifyInstance, deps.metrics)
   await registerOpenApi(app as unknown as FastifyInstance)
   registerHealth(app as unknown as FastifyInstance, deps)
   await app.register(nodeDoorRoutes, { prefix: '/v1', deps })

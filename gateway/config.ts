@@ -1,4 +1,5 @@
 import { type Static, Type } from '@sinclair/typebox'
+import { MetricsEnv } from '#core/service/config.ts'
 import { ObjectsEnv } from '#store/config.ts'
 
 /** What the gateway reads from its environment (docs/CONFIGURATION.md). */
@@ -14,6 +15,7 @@ export const GatewayEnv = Type.Object({
   ...ObjectsEnv,
   RGRID_URL_SECONDS: Type.Integer({ default: 3600, minimum: 60, maximum: 86_400, description: 'how long presigned addresses given to clients are good' }),
   RGRID_RUNTIMES_FILE: Type.Optional(Type.String({ description: 'path of a JSON object: runtime name → image reference, instead of the built-in ones' })),
+  ...MetricsEnv,
   RGRID_LOG_LEVEL: Type.String({ default: 'info', description: 'trace, debug, info, warn, error' }),
 })
 /** See the schema of the same name. */

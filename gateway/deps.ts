@@ -2,6 +2,7 @@ import type { Bus } from '#bus/bus.ts'
 import type { Minter } from '#bus/credentials.ts'
 import type { RuntimeTable } from '#core/runtimes.ts'
 import type { Log } from '#core/service/log.ts'
+import type { Metrics } from '#core/service/metrics.ts'
 import type { Objects } from '#store/objects.ts'
 import type { DatabasePool } from '#store/pool.ts'
 
@@ -13,6 +14,7 @@ export interface GatewayDeps {
   minter: Minter
   runtimes: RuntimeTable
   log: Log
+  metrics: Metrics
   /** Address of NATS that nodes are told. */
   natsNodeUrl: string
   nodeJwtSeconds: number

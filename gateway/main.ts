@@ -1,12 +1,15 @@
 import { readFileSync } from 'node:fs'
 import { Value } from '@sinclair/typebox/value'
 import { connectService } from '#bus/bus.ts'
+import { meterBus } from '#bus/meters.ts'
 import { ensureStreams } from '#bus/streams.ts'
 import { RUNTIMES, RuntimeOverrides, type RuntimeTable, withOverrides } from '#core/runtimes.ts'
-import { ConfigError, readConfig } from '#core/service/config.ts'
+import { ConfigError, listenAddress, readConfig } from '#core/service/config.ts'
 import { createLog } from '#core/service/log.ts'
+import { createMetrics, metricsListener } from '#core/service/metrics.ts'
 import { runMain, runServices } from '#core/service/run.ts'
 import { objectsConfig } from '#store/config.ts'
+import { meterDb } from '#store/meters.ts'
 import { requireSchema } from '#store/migrate.ts'
 import { createObjects } from '#store/objects.ts'
 import { createDbPool } from '#store/pool.ts'
@@ -22,6 +25,9 @@ async function main(): Promise<void> {
   const objects = createObjects(objectsConfig(env))
   const bus = await connectService({ name: 'gateway', url: env.RGRID_NATS_URL, credsFile: env.RGRID_NATS_CREDS_FILE, log })
   await ensureStreams(bus)
+  const metrics = createMetrics(env.RGRID_METRICS_LISTEN !== undefined)
+  meterBus(metrics, bus)
+  meterDb(metrics, db)
   const app = await buildApp({
     db,
     bus,
@@ -29,19 +35,20 @@ async function main(): Promise<void> {
     minter: { account: env.RGRID_NATS_ACCOUNT, signingSeed: env.RGRID_NATS_SIGNING_SEED },
     runtimes,
     log,
+    metrics,
     natsNodeUrl: env.RGRID_NATS_NODE_URL ?? env.RGRID_NATS_URL,
     nodeJwtSeconds: env.RGRID_NODE_JWT_SECONDS,
     urlSeconds: env.RGRID_URL_SECONDS,
   })
-  const at = env.RGRID_LISTEN.lastIndexOf(':')
 
   await runServices(
     log,
     [
+      ...metricsListener(metrics, env.RGRID_METRICS_LISTEN, log),
       {
         name: 'http',
         async start() {
-          await app.listen({ host: env.RGRID_LISTEN.slice(0, at), port: Number(env.RGRID_LISTEN.slice(at + 1)) })
+          await app.listen(listenAddress(env.RGRID_LISTEN))
         },
         async stop() {
           await app.close()

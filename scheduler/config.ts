@@ -1,4 +1,5 @@
 import { type Static, Type } from '@sinclair/typebox'
+import { MetricsEnv } from '#core/service/config.ts'
 import { ObjectsEnv } from '#store/config.ts'
 
 /** What the scheduler reads from its environment (docs/CONFIGURATION.md). */
@@ -10,6 +11,7 @@ export const SchedulerEnv = Type.Object({
   RGRID_LEASE_SECONDS: Type.Number({ default: 15, minimum: 3, maximum: 600, description: 'a node silent for so long is lost, and its work is run elsewhere' }),
   RGRID_SWEEP_SECONDS: Type.Number({ default: 2, minimum: 0.1, maximum: 60, description: 'how often queued work is looked for whose wake-up was lost' }),
   RGRID_UPLOAD_URL_SECONDS: Type.Integer({ default: 3600, minimum: 60, maximum: 86_400, description: 'how long presigned addresses given to nodes are good' }),
+  ...MetricsEnv,
   RGRID_LOG_LEVEL: Type.String({ default: 'info', description: 'trace, debug, info, warn, error' }),
 })
 /** See the schema of the same name. */

@@ -1,12 +1,15 @@
 import { connectService } from '#bus/bus.ts'
+import { meterBus } from '#bus/meters.ts'
 import { ensureStreams } from '#bus/streams.ts'
 import { wakeNodes } from '#bus/wake.ts'
 import { readConfig } from '#core/service/config.ts'
 import { createLog } from '#core/service/log.ts'
+import { createMetrics, metricsListener } from '#core/service/metrics.ts'
 import { runMain, runServices } from '#core/service/run.ts'
 import { createClaimStore } from '#store/claims.ts'
 import { objectsConfig } from '#store/config.ts'
 import { createLeader } from '#store/lock.ts'
+import { meterDb, meterWork } from '#store/meters.ts'
 import { requireSchema } from '#store/migrate.ts'
 import { createObjects } from '#store/objects.ts'
 import { createDbPool } from '#store/pool.ts'
@@ -15,6 +18,7 @@ import { createBusHealth } from './bus-health.ts'
 import { createClaims } from './claims.ts'
 import { SchedulerEnv } from './config.ts'
 import { createHoldTimer } from './hold-timer.ts'
+import { createMeters } from './meters.ts'
 import { createNodeDesk } from './node-desk.ts'
 import { createObjectCollector } from './object-collector.ts'
 import { createPresence } from './presence.ts'
@@ -41,10 +45,15 @@ async function main(): Promise<void> {
 
   const leader = createLeader({ url: env.RGRID_DATABASE_URL, key: LEADER_KEY, log })
   const presence = createPresence(db, log, leader.isLeader)
-  const claims = createClaims(claimStore, log)
+  const metrics = createMetrics(env.RGRID_METRICS_LISTEN !== undefined)
+  meterBus(metrics, bus)
+  meterDb(metrics, db)
+  meterWork(metrics, db)
+  const meters = createMeters(metrics, leader.isLeader)
+  const claims = meters.claims(createClaims(claimStore, log))
   const queued = (jobs: number) => wakeNodes(bus, jobs)
   const relay = createRelay(db, bus, log, leader.isLeader)
-  const reports = createReports(db, log, queued)
+  const reports = createReports(db, log, queued, meters.ended)
   const urlSeconds = env.RGRID_UPLOAD_URL_SECONDS
 
   const desk = createNodeDesk({
@@ -61,7 +70,7 @@ async function main(): Promise<void> {
       return reply
     },
     uploads: (nodeId, request) => answerUploads(db, objects, nodeId, request, urlSeconds),
-    renew: (nodeId, request) => answerRenewal(db, log, nodeId, request, queued),
+    renew: (nodeId, request) => answerRenewal(db, log, nodeId, request, queued, meters.ended),
   })
   const health = createBusHealth(() => bus.connection.flush(), log)
   const reaper = createLeaseReaper({
@@ -72,11 +81,14 @@ async function main(): Promise<void> {
     busWellForMs: health.wellForMs,
     silentMs: presence.silentMs,
     queued,
+    holding: meters.holding,
+    lost: meters.lost,
   })
 
   await runServices(
     log,
     [
+      ...metricsListener(metrics, env.RGRID_METRICS_LISTEN, log),
       leader,
       health.loop,
       presence.writer,

@@ -12,7 +12,14 @@ const UNHEARD_MS = 15_000
  * Compares the leases a node believes to hold with those it has: tells it which are over and which to cancel, and
  * takes back those it never heard of (the answer to its claim was lost).
  */
-export async function answerRenewal(db: DatabasePool, log: Log, nodeId: string, request: RenewRequest, queued: (jobs: number) => void): Promise<RenewReply> {
+export async function answerRenewal(
+  db: DatabasePool,
+  log: Log,
+  nodeId: string,
+  request: RenewRequest,
+  queued: (jobs: number) => void,
+  ended: (cause: 'lost') => void = () => undefined,
+): Promise<RenewReply> {
   const node = await recordRenewal(db, nodeId, request.containers)
   const live = new Map((await liveLeases(db, nodeId)).map((lease) => [lease.attemptId, lease]))
   const stale: string[] = []
@@ -28,6 +35,7 @@ export async function answerRenewal(db: DatabasePool, log: Log, nodeId: string, 
     const outcome = await db.transaction((tx) =>
       endAttempt(tx, log, nodeId, lease.attemptId, lease.leaseToken, silentResult('interrupted', 'the node never heard of it')),
     )
+    if (outcome.status === 'ok') ended('lost')
     if (outcome.status === 'ok' && outcome.queued > 0) queued(outcome.queued)
   }
   return { stale, cancel, drain: node?.drain ?? false }

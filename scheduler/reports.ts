@@ -1,5 +1,5 @@
 import type { FinishedReport, LogReport, ProgressReport, ReportReply, ReportRequest } from '#bus/messages/report.ts'
-import { canAttemptGo } from '#core/job/state.ts'
+import { type Cause, canAttemptGo } from '#core/job/state.ts'
 import type { Log } from '#core/service/log.ts'
 import { nowMs } from '#core/service/time.ts'
 import { recordLateResult, recordLogArchived } from '#store/attempt-end.ts'
@@ -12,18 +12,19 @@ export interface Reports {
   report(nodeId: string, report: ReportRequest): Promise<ReportReply>
 }
 
-/** `queued` is told how many jobs became claimable. */
-export function createReports(db: DatabasePool, log: Log, queued: (jobs: number) => void): Reports {
+/** `queued` is told how many jobs became claimable, `ended` how each attempt ended. */
+export function createReports(db: DatabasePool, log: Log, queued: (jobs: number) => void, ended: (cause: Cause) => void = () => undefined): Reports {
   async function finished(nodeId: string, report: FinishedReport): Promise<ReportReply> {
     const outcome = await db.transaction(async (tx) => {
-      const ended = await endAttempt(tx, log, nodeId, report.attemptId, report.leaseToken, storable(report))
-      if (ended.status === 'stale') await recordLateResult(tx, nodeId, report.attemptId, report.leaseToken, report)
-      return ended
+      const end = await endAttempt(tx, log, nodeId, report.attemptId, report.leaseToken, storable(report))
+      if (end.status === 'stale') await recordLateResult(tx, nodeId, report.attemptId, report.leaseToken, report)
+      return end
     })
     if (outcome.status === 'stale') {
       log.info({ attemptId: report.attemptId, nodeId, cause: report.cause }, 'late result of an attempt that is over; nothing changed')
       return { status: 'stale' }
     }
+    if (outcome.status === 'ok') ended(report.cause)
     if (outcome.status === 'ok' && outcome.queued > 0) queued(outcome.queued)
     return { status: 'ok' }
   }

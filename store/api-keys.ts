@@ -11,14 +11,24 @@ export interface Principal {
   accountId: string
   projectId: string
   projectSlug: string
+  /** What the key may do: `*` is everything, `operator` what operators do. */
+  scopes: readonly string[]
 }
 
-const KeyRow = Type.Object({ id: Type.String(), account_id: Type.String(), project_id: Type.String(), slug: Type.String(), seen_recently: Type.Boolean() })
+const KeyRow = Type.Object({
+  id: Type.String(),
+  account_id: Type.String(),
+  project_id: Type.String(),
+  slug: Type.String(),
+  scopes: Type.Array(Type.String()),
+  seen_recently: Type.Boolean(),
+})
 
 /** Whom the key speaks for; undefined when it is unknown, revoked or expired. Notes its use at most once a minute. */
 export async function authenticateKey(db: Db, key: string): Promise<Principal | undefined> {
   const found = await db.maybeOne(sql.type(row(KeyRow))`
-    select k.id, p.account_id, p.id as project_id, p.slug, coalesce(k.last_used_at > now() - interval '1 minute', false) as seen_recently
+    select k.id, p.account_id, p.id as project_id, p.slug, k.scopes,
+      coalesce(k.last_used_at > now() - interval '1 minute', false) as seen_recently
     from api_keys k join projects p on p.id = k.project_id
     where k.hash = ${sql.binary(hashSecret(key))} and k.revoked_at is null and (k.expires_at is null or k.expires_at > now())`)
   if (!found) return undefined
@@ -26,7 +36,7 @@ export async function authenticateKey(db: Db, key: string): Promise<Principal | 
     await db.query(sql.unsafe`
       update api_keys set last_used_at = now()
       where id = ${found.id} and (last_used_at is null or last_used_at <= now() - interval '1 minute')`)
-  return { keyId: found.id, accountId: found.account_id, projectId: found.project_id, projectSlug: found.slug }
+  return { keyId: found.id, accountId: found.account_id, projectId: found.project_id, projectSlug: found.slug, scopes: found.scopes }
 }
 
 const ProjectRow = Type.Object({

@@ -1,4 +1,4 @@
-import { Type } from '@sinclair/typebox'
+import { type Static, Type } from '@sinclair/typebox'
 import { sql } from 'slonik'
 import type { EnrolRequest, NodeView } from '#core/api.ts'
 import { newId } from '#core/ids.ts'
@@ -48,15 +48,28 @@ const NodeRow = Type.Object({
   version: Type.String(),
   enrolled_at: Type.String(),
   last_seen_at: Type.Union([Type.String(), Type.Null()]),
+  drain_requested: Type.Boolean(),
 })
+
+const NODE = sql.fragment`
+  select n.id, n.name, n.pool, n.state, n.slots, n.memory_bytes, n.version, n.enrolled_at, n.last_seen_at,
+    n.drain_requested_at is not null as drain_requested,
+    coalesce((select sum(slots) from attempts where node_id = n.id and finished_at is null), 0)::int as used_slots
+  from nodes n where n.state <> 'gone'`
 
 /** The nodes that are not gone, the newest first, with the slots that live leases use. */
 export async function listNodes(db: Db): Promise<NodeView[]> {
-  const rows = await db.any(sql.type(row(NodeRow))`
-    select n.id, n.name, n.pool, n.state, n.slots, n.memory_bytes, n.version, n.enrolled_at, n.last_seen_at,
-      coalesce((select sum(slots) from attempts where node_id = n.id and finished_at is null), 0)::int as used_slots
-    from nodes n where n.state <> 'gone' order by n.enrolled_at desc limit 1000`)
-  return rows.map((node) => ({
+  return (await db.any(sql.type(row(NodeRow))`${NODE} order by n.enrolled_at desc limit 1000`)).map(toView)
+}
+
+/** The same of one node; undefined when there is none of this id, or it is gone. */
+export async function readNode(db: Db, nodeId: string): Promise<NodeView | undefined> {
+  const found = await db.maybeOne(sql.type(row(NodeRow))`${NODE} and n.id = ${nodeId}`)
+  return found ? toView(found) : undefined
+}
+
+function toView(node: Static<typeof NodeRow>): NodeView {
+  return {
     id: node.id,
     name: node.name,
     pool: node.pool,
@@ -67,7 +80,8 @@ export async function listNodes(db: Db): Promise<NodeView[]> {
     version: node.version,
     enrolledAt: node.enrolled_at,
     lastSeenAt: node.last_seen_at,
-  }))
+    drainRequested: node.drain_requested,
+  }
 }
 
 /** Writes down that a node is to take no more work, or to take work again; false when there is no such node. */

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import type { Static, TObject, TSchema } from '@sinclair/typebox'
+import { type Static, type TObject, type TSchema, Type } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 import { errorText } from '../errors.ts'
 
@@ -32,6 +32,19 @@ export function readConfig<T extends TObject>(schema: T, env: NodeJS.ProcessEnv 
   }
   if (faults.length > 0) throw new ConfigError(faults)
   return Object.freeze(values as Static<T>)
+}
+
+/** Where a process serves its metrics; part of the schema of each that has any. */
+export const MetricsEnv = {
+  RGRID_METRICS_LISTEN: Type.Optional(
+    Type.String({ pattern: '^.+:\\d+$', description: 'address and port for GET /metrics, such as 127.0.0.1:9470; without it there are no metrics' }),
+  ),
+}
+
+/** `address:port` taken apart; an IPv6 address may stand in brackets. */
+export function listenAddress(text: string): { host: string; port: number } {
+  const at = text.lastIndexOf(':')
+  return { host: text.slice(0, at).replace(/^\[(.*)\]$/, '$1'), port: Number(text.slice(at + 1)) }
 }
 
 function readVariable(name: string, env: NodeJS.ProcessEnv, faults: string[]): string | undefined {

@@ -35,6 +35,14 @@ export function principalOfProject(request: FastifyRequest, slug: string): Princ
   return principal
 }
 
+/** The same, where only operators may ask: throws when the key has neither the scope `operator` nor `*`. */
+export function requireOperator(request: FastifyRequest): Principal {
+  const principal = principalOf(request)
+  if (!principal.scopes.some((scope) => scope === '*' || scope === 'operator'))
+    throw new RGridError('forbidden', 'only operators may do this: the API key needs the scope "operator"')
+  return principal
+}
+
 function keyOf(request: FastifyRequest): string | undefined {
   const bearer = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1]
   const header = request.headers['x-rgrid-key']

@@ -1,11 +1,14 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
 import { isUserKey, mintNodeJwt, verifyCredentialProof } from '#bus/credentials.ts'
-import { CredentialRequest, EnrolRequest, NodeCredential, NodeList } from '#core/api.ts'
+import { Control } from '#bus/messages/node.ts'
+import { controlSubject } from '#bus/subjects.ts'
+import { CredentialRequest, EnrolRequest, NodeCredential, NodeList, NodeView } from '#core/api.ts'
 import { RGridError, validationError } from '#core/errors.ts'
 import { nowMs } from '#core/service/time.ts'
-import { enrolNode, listNodes, nodeKey } from '#store/nodes.ts'
+import { enrolNode, listNodes, nodeKey, readNode, setDrain } from '#store/nodes.ts'
 import type { GatewayDeps } from '../deps.ts'
+import { requireOperator } from '../plugins/auth.ts'
 
 /** How far a node's clock may be off when it asks for a fresh credential. */
 const CLOCK_SKEW_MS = 60_000
@@ -60,7 +63,26 @@ export const nodeDoorRoutes: FastifyPluginAsyncTypebox<{ deps: GatewayDeps }> = 
   )
 }
 
-/** What operators see of nodes. */
+const COMMANDS = {
+  drain: 'Let a node take no more work; what it runs may end',
+  resume: 'Let a node that was drained take work again',
+} as const
+
+/** What operators see of nodes, and tell them. */
 export const nodeRoutes: FastifyPluginAsyncTypebox<{ deps: GatewayDeps }> = async (app, { deps }) => {
   app.get('/nodes', { schema: { summary: 'The nodes', response: { 200: NodeList } } }, async () => ({ items: await listNodes(deps.db) }))
+
+  for (const kind of ['drain', 'resume'] as const) {
+    const schema = { summary: COMMANDS[kind], params: Type.Object({ id: Type.String() }), response: { 200: NodeView } }
+    app.post(`/nodes/:id/${kind}`, { schema }, async (request) => {
+      const { keyId } = requireOperator(request)
+      const { id } = request.params
+      const node = (await setDrain(deps.db, id, kind === 'drain')) ? await readNode(deps.db, id) : undefined
+      if (!node) throw new RGridError('not_found', `there is no node ${id}; GET /v1/nodes lists those there are`)
+      // May be lost: the node's next renewal says it again.
+      deps.bus.publish(controlSubject(id), Control, { kind })
+      request.log.info({ nodeId: id, to: node.state, cause: kind, keyId }, 'node told')
+      return node
+    })
+  }
 }

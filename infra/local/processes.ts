@@ -93,6 +93,7 @@ function environment(settings: Settings, connections: Connections): Record<Proce
       RGRID_DATABASE_URL_FILE: secretPath(settings, 'scheduler-database-url'),
       RGRID_NATS_URL: connections.natsUrl,
       RGRID_NATS_CREDS_FILE: trust('scheduler.creds'),
+      ...schedulerMetrics(),
       ...objects,
     },
     'node-runner': {
@@ -104,6 +105,12 @@ function environment(settings: Settings, connections: Connections): Record<Proce
       RGRID_DRAIN_SECONDS: process.env.RGRID_DRAIN_SECONDS || '3',
     },
   }
+}
+
+// Both processes read the same variable: here, on one machine, the scheduler's metrics have the port after the gateway's.
+function schedulerMetrics(): Record<string, string> {
+  const [, host, port] = /^(.+):(\d+)$/.exec(process.env.RGRID_METRICS_LISTEN ?? '') ?? []
+  return port === undefined ? {} : { RGRID_METRICS_LISTEN: `${host}:${Number(port) + 1}` }
 }
 
 /** Waits until the gateway is ready. A process that ends meanwhile is reported with its log. */

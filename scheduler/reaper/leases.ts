@@ -18,6 +18,8 @@ export interface LeaseReaperDeps {
   queued(jobs: number): void
   /** Is told in each round whether it holds fire, and how many of how many nodes are silent. */
   holding?(held: boolean, silent: number, nodes: number): void
+  /** Is told of each node that was declared lost, and how many attempts ended by it. */
+  lost?(attempts: number): void
 }
 
 /** Below so many nodes, "most of them are silent" says nothing about the bus. */
@@ -42,19 +44,23 @@ export function createLeaseReaper(deps: LeaseReaperDeps): Loop {
   let breakerOpen = false
 
   async function reap(nodeId: string): Promise<void> {
-    const queued = await deps.db.transaction(async (tx) => {
-      if (!(await markLost(tx, nodeId))) return 0
+    const done = await deps.db.transaction(async (tx) => {
+      if (!(await markLost(tx, nodeId))) return undefined
       const leases = await liveLeases(tx, nodeId)
       deps.log.warn({ nodeId, attempts: leases.length, to: 'lost' }, 'node is lost')
-      let count = 0
+      let [ended, queued] = [0, 0]
       // In a fixed order, so that two transactions that end attempts of the same batches do not wait for each other.
       for (const lease of leases.sort((a, b) => a.attemptId.localeCompare(b.attemptId))) {
         const outcome = await endAttempt(tx, deps.log, nodeId, lease.attemptId, lease.leaseToken, silentResult('lost', `node ${nodeId} was not heard any more`))
-        if (outcome.status === 'ok') count += outcome.queued
+        if (outcome.status !== 'ok') continue
+        ended++
+        queued += outcome.queued
       }
-      return count
+      return { ended, queued }
     })
-    if (queued > 0) deps.queued(queued)
+    if (!done) return
+    deps.lost?.(done.ended)
+    if (done.queued > 0) deps.queued(done.queued)
   }
 
   return createLoop({

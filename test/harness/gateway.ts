@@ -3,6 +3,7 @@ import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
 import type { Bus } from '#bus/bus.ts'
 import { RUNTIMES } from '#core/runtimes.ts'
 import { createLog } from '#core/service/log.ts'
+import { createMetrics } from '#core/service/metrics.ts'
 import { createApiKey, ensureProject } from '#store/bootstrap.ts'
 import { createObjects, type Objects } from '#store/objects.ts'
 import { createDbPool, type DatabasePool } from '#store/pool.ts'
@@ -59,6 +60,7 @@ export async function startGateway(change: Partial<GatewayDeps> = {}, through = 
     minter: testMinter(),
     runtimes: RUNTIMES,
     log: createLog('gateway', 'debug', sink),
+    metrics: createMetrics(),
     natsNodeUrl: services.natsUrl,
     nodeJwtSeconds: 3600,
     urlSeconds: 600,

@@ -28,6 +28,7 @@ const OWNED_LIBRARIES: Readonly<Record<string, readonly string[]>> = {
   '@aws-sdk/s3-request-presigner': ['store'],
   dockerode: ['node-runner', 'infra'],
   fastify: ['gateway'],
+  'prom-client': ['core'],
   'eventsource-parser': ['cli'],
 }
 

@@ -147,6 +147,8 @@ test('the OpenAPI document lists every route, and needs no key', async () => {
     '/v1/nodes',
     '/v1/nodes/enrol',
     '/v1/nodes/{id}/credentials',
+    '/v1/nodes/{id}/drain',
+    '/v1/nodes/{id}/resume',
     '/v1/projects',
     '/v1/projects/{slug}',
     '/v1/projects/{slug}/batches',
