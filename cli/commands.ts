@@ -1,5 +1,6 @@
 import type { Command } from './command.ts'
 import { cancelCommand } from './commands/cancel.ts'
+import { doctorCommand } from './commands/doctor.ts'
 import { downloadCommand } from './commands/download.ts'
 import { initCommand } from './commands/init.ts'
 import { listCommand } from './commands/list.ts'
@@ -22,6 +23,7 @@ export const COMMANDS: readonly Command[] = [
   outputsCommand,
   downloadCommand,
   nodesCommand,
+  doctorCommand,
   initCommand,
   versionCommand,
 ]

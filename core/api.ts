@@ -3,11 +3,14 @@ import { ATTEMPT_STATES, CAUSES, HOLDS, JOB_STATES } from './job/state.ts'
 
 /** What the REST API answers (docs/openapi is made from these). Times are RFC 3339 in UTC, sizes bytes. */
 
-const words = <const T extends readonly string[]>(values: T) => Type.Unsafe<T[number]>(Type.String({ enum: [...values] }))
-const maybe = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()])
+/** One of these words. */
+export const words = <const T extends readonly string[]>(values: T) => Type.Unsafe<T[number]>(Type.String({ enum: [...values] }))
+/** That, or null. */
+export const maybe = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()])
 // TypeBox checks only formats that it was told of.
 FormatRegistry.Set('date-time', (text) => !Number.isNaN(Date.parse(text)))
-const Time = Type.String({ format: 'date-time' })
+/** A point in time, RFC 3339 in UTC. */
+export const Time = Type.String({ format: 'date-time' })
 
 /** One attempt of a job on one node. */
 export const AttemptView = Type.Object({
@@ -143,60 +146,6 @@ export type ProjectView = Static<typeof ProjectView>
 
 /** What of a project may be changed. */
 export const ProjectChange = Type.Object({ retention: Type.Partial(Retention, { additionalProperties: false }) }, { additionalProperties: false })
-
-/** A machine that runs jobs. */
-export const NodeView = Type.Object({
-  id: Type.String(),
-  name: Type.String(),
-  pool: Type.String(),
-  state: words(['ready', 'draining', 'lost', 'gone']),
-  slots: Type.Integer(),
-  usedSlots: Type.Integer(),
-  memoryBytes: Type.Integer(),
-  version: Type.String(),
-  enrolledAt: Time,
-  lastSeenAt: maybe(Time),
-  drainRequested: Type.Boolean({ description: 'An operator wants no more work there.' }),
-})
-/** See the schema of the same name. */
-export type NodeView = Static<typeof NodeView>
-
-/** All nodes. */
-export const NodeList = Type.Object({ items: Type.Array(NodeView) })
-
-/** What a new node says of itself; the token is used up by it. `publicKey` is the node's own NATS user nkey. */
-export const EnrolRequest = Type.Object(
-  {
-    token: Type.String({ minLength: 20, maxLength: 200 }),
-    publicKey: Type.String({ pattern: '^U[A-Z2-7]{55}$' }),
-    name: Type.String({ pattern: '^[A-Za-z0-9]([A-Za-z0-9.-]{0,61}[A-Za-z0-9])?$' }),
-    pool: Type.String({ pattern: '^[a-z0-9-]{1,32}$' }),
-    slots: Type.Integer({ minimum: 1, maximum: 1024 }),
-    memoryBytes: Type.Integer({ minimum: 64 * 2 ** 20 }),
-    version: Type.String({ pattern: '^[\\x21-\\x7e]{1,64}$' }),
-  },
-  { additionalProperties: false },
-)
-/** See the schema of the same name. */
-export type EnrolRequest = Static<typeof EnrolRequest>
-
-/** Asks for a fresh credential: `signature` is the node key's signature (base64) over `<nodeId>:<issuedAt>`. */
-export const CredentialRequest = Type.Object(
-  { issuedAt: Type.Integer({ description: 'Milliseconds since 1970; within a minute of the gateway’s clock.' }), signature: Type.String({ maxLength: 200 }) },
-  { additionalProperties: false },
-)
-/** See the schema of the same name. */
-export type CredentialRequest = Static<typeof CredentialRequest>
-
-/** A node's identity on the bus; the JWT must be renewed before it expires. */
-export const NodeCredential = Type.Object({
-  nodeId: Type.String(),
-  jwt: Type.String(),
-  expiresAt: Time,
-  natsUrl: Type.String(),
-})
-/** See the schema of the same name. */
-export type NodeCredential = Static<typeof NodeCredential>
 
 /** One piece of a job's log: `text`, or `base64` where the bytes are no UTF-8. */
 export const LogChunk = Type.Object({

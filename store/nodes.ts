@@ -1,7 +1,7 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { sql } from 'slonik'
-import type { EnrolRequest, NodeView } from '#core/api.ts'
 import { newId } from '#core/ids.ts'
+import type { EnrolRequest, NodeView } from '#core/operator-api.ts'
 import type { Db } from './pool.ts'
 import { row } from './row.ts'
 import { hashSecret } from './secrets.ts'

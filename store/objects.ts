@@ -6,6 +6,7 @@ import {
   GetObjectCommand,
   HeadBucketCommand,
   HeadObjectCommand,
+  ListObjectsV2Command,
   PutObjectCommand,
   S3Client,
   S3ServiceException,
@@ -28,6 +29,12 @@ export interface PresignedPut {
   headers: Record<string, string>
 }
 
+/** An object as a listing gives it. */
+export interface StoredObject {
+  key: string
+  sizeBytes: number
+}
+
 /** The object store (any S3 server). Keys of tenants begin with `<kind>/<account>/<project>/`. */
 export interface Objects {
   /** A URL that lets its bearer put exactly `sizeBytes` bytes at `key`. */
@@ -39,6 +46,8 @@ export interface Objects {
   /** The bytes of an object; undefined when there is none. */
   read(key: string, signal?: AbortSignal): Promise<Readable | undefined>
   delete(key: string): Promise<void>
+  /** Every object of the bucket. */
+  list(signal: AbortSignal): AsyncGenerator<StoredObject>
   /** Creates the bucket when it is missing. */
   ensureBucket(): Promise<void>
   /** Throws when the server or the bucket does not answer. */
@@ -93,6 +102,14 @@ export function createObjects(config: ObjectsConfig): Objects {
     },
     async delete(key) {
       await client.send(new DeleteObjectCommand(at(key)))
+    },
+    async *list(signal) {
+      for (let token: string | undefined, more = true; more; more = token !== undefined) {
+        const command = new ListObjectsV2Command({ Bucket: config.bucket, ...(token === undefined ? {} : { ContinuationToken: token }) })
+        const page = await client.send(command, { abortSignal: signal })
+        for (const object of page.Contents ?? []) yield { key: object.Key ?? '', sizeBytes: object.Size ?? 0 }
+        token = page.IsTruncated ? page.NextContinuationToken : undefined
+      }
     },
     async ensureBucket() {
       try {

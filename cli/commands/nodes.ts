@@ -1,5 +1,5 @@
-import type { NodeView } from '#core/api.ts'
 import { formatBytes } from '#core/job/quantity.ts'
+import type { NodeView } from '#core/operator-api.ts'
 import { nowMs } from '#core/service/time.ts'
 import type { Command, Context } from '../command.ts'
 import { age } from '../print.ts'
