@@ -7,7 +7,8 @@ import { type AttemptResult, endAttempt } from '../../scheduler/finish.ts'
 import type { Factory } from './factory.ts'
 
 const log = pino({ level: 'silent' })
-const SUCCESS: AttemptResult = {
+/** The result of an attempt that went well. */
+export const SUCCESS: AttemptResult = {
   cause: 'exit',
   exitCode: 0,
   transient: false,

@@ -1,0 +1,149 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { after, before, beforeEach, test } from 'node:test'
+import { pino } from 'pino'
+import { sql } from 'slonik'
+import { createObjects, logKey, type Objects } from '#store/objects.ts'
+import { createDbPool, type DatabasePool } from '#store/pool.ts'
+import { changeRetention, RETENTION_STEPS } from '#store/retention.ts'
+import { collectObjects } from '../../../scheduler/object-collector.ts'
+import { answerUploads } from '../../../scheduler/uploads.ts'
+import { type Attempts, createAttempts } from '../../harness/attempts.ts'
+import { createTestDatabase, type TestDatabase } from '../../harness/database.ts'
+import { createFactory, type Factory } from '../../harness/factory.ts'
+import { testServices } from '../../harness/services.ts'
+
+const log = pino({ level: 'silent' })
+let database: TestDatabase
+let admin: DatabasePool
+let gateway: DatabasePool
+let db: DatabasePool
+let objects: Objects
+let make: Factory
+let attempts: Attempts
+
+before(async () => {
+  database = await createTestDatabase()
+  admin = await createDbPool(database.adminUrl)
+  gateway = await createDbPool(database.gatewayUrl)
+  db = await createDbPool(database.schedulerUrl)
+  const { s3 } = testServices()
+  objects = createObjects({ ...s3, presignUrl: s3.url, bucket: `retention-${randomBytes(4).toString('hex')}` })
+  await objects.ensureBucket()
+  make = await createFactory(admin)
+  attempts = await createAttempts(database.schedulerUrl, make)
+})
+beforeEach(async () => {
+  await admin.query(sql.unsafe`truncate jobs, nodes, batches, outbox, pending_objects, events cascade`)
+  await changeRetention(admin, make.projectId, { jobsDays: 90, logsDays: 30, artifactsDays: 30 })
+})
+after(async () => {
+  objects.close()
+  await attempts.close()
+  await Promise.all([gateway.end(), db.end(), admin.end()])
+  await database.drop()
+})
+
+const keys = async () => {
+  const found: string[] = []
+  for await (const object of objects.list(AbortSignal.timeout(10_000))) found.push(object.key)
+  return found.sort()
+}
+
+async function put({ url, headers }: { url: string; headers: Record<string, string> }, body: string): Promise<void> {
+  assert.equal((await fetch(url, { method: 'PUT', headers, body })).status, 200)
+}
+
+/** A job whose node has uploaded an output and its log; `report` says whether it lived to tell. */
+async function work(report: boolean): Promise<{ jobId: string; outputKey: string; put: { url: string; headers: Record<string, string> } }> {
+  const jobId = await make.job()
+  const job = await attempts.assign(jobId)
+  const files = [{ path: 'a.txt', sizeBytes: 5, sha256: 'a'.repeat(64) }]
+  const answer = await answerUploads(db, objects, job.nodeId, { attemptId: job.attemptId, leaseToken: job.leaseToken, files, log: true }, 60)
+  const [output] = answer.files
+  assert.ok(output && answer.log)
+  await put(output, 'hello')
+  await put(answer.log, 'log')
+  const artifacts = [{ path: 'a.txt', sizeBytes: 5, sha256: 'a'.repeat(64), executable: false }]
+  if (report) await attempts.finish(job, { artifacts, logSeq: 1, logArchived: true })
+  else await attempts.finish(job, { cause: 'lost', exitCode: null, transient: true })
+  const [outputKey = ''] = (await keys()).filter((key) => key.startsWith('artifacts/') && key.includes(job.attemptId))
+  return { jobId, outputKey, put: output }
+}
+
+const step = (name: string) => RETENTION_STEPS.find((one) => one.name === name)?.run(db, 200)
+/** As if so many days had passed since everything ended; what was relayed is. */
+async function passDays(days: number): Promise<void> {
+  await admin.query(sql.unsafe`delete from outbox`)
+  await admin.query(sql.unsafe`update jobs set finished_at = finished_at - make_interval(days => ${days}) where finished_at is not null`)
+  await admin.query(sql.unsafe`update batches set finished_at = finished_at - make_interval(days => ${days}) where finished_at is not null`)
+}
+
+test('what a node uploaded and did not live to report is deleted, and again when nobody can upload it any more', async () => {
+  const kept = await work(true)
+  const lost = await work(false)
+  assert.equal((await keys()).length, 4)
+  assert.deepEqual(await collectObjects(db, objects, log), { deleted: 2, failed: 0 })
+  assert.deepEqual(
+    (await keys()).filter((key) => key.includes('artifacts/')),
+    [kept.outputKey],
+  )
+  // The address is still good: its bearer uploads once more.
+  await put(lost.put, 'hello')
+  assert.deepEqual(await collectObjects(db, objects, log), { deleted: 0, failed: 0 })
+  assert.ok((await keys()).includes(lost.outputKey))
+  await admin.query(sql.unsafe`update pending_objects set delete_at = now(), expires_at = now()`)
+  assert.deepEqual(await collectObjects(db, objects, log), { deleted: 2, failed: 0 })
+  assert.ok(!(await keys()).includes(lost.outputKey))
+  assert.equal(await admin.exists(sql.unsafe`select 1 from pending_objects`), false)
+  await passDays(91)
+  await step('artifacts')
+  await step('logs')
+  await collectObjects(db, objects, log)
+  assert.deepEqual(await keys(), [])
+})
+
+test('an object store that is away keeps nothing from being deleted later', async () => {
+  await work(false)
+  const away = { delete: () => Promise.reject(new Error('away')) }
+  assert.deepEqual(await collectObjects(db, away, log), { deleted: 0, failed: 2 })
+  assert.deepEqual(await collectObjects(db, objects, log), { deleted: 2, failed: 0 })
+  assert.deepEqual(await keys(), [])
+})
+
+test('artifacts, logs and jobs go each at their own time, by the days of their project', async () => {
+  const { jobId } = await work(true)
+  await make.job()
+  await changeRetention(gateway, make.projectId, { logsDays: 2, artifactsDays: 5, jobsDays: 9 })
+  await passDays(3)
+  assert.deepEqual([await step('artifacts'), await step('logs'), await step('jobs')], [0, 1, 0])
+  await passDays(3)
+  assert.deepEqual([await step('artifacts'), await step('logs'), await step('jobs')], [1, 0, 0])
+  assert.deepEqual([await step('artifacts'), await step('logs')], [0, 0], 'once')
+  await collectObjects(db, objects, log)
+  assert.deepEqual(await keys(), [])
+  await passDays(4)
+  assert.equal(await step('jobs'), 1)
+  for (const table of ['artifacts', 'attempts', 'events'])
+    assert.equal(await admin.exists(sql.unsafe`select 1 from ${sql.identifier([table])} where job_id = ${jobId}`), false, table)
+  assert.equal(await admin.exists(sql.unsafe`select 1 from jobs`), true, 'what has not ended stays')
+})
+
+test('a job goes with what it still has, and only when its events were relayed; its batch goes after it', async () => {
+  const batchId = await make.batch({ size: 1 })
+  const jobId = await make.job({ batchId, batchIndex: 0 })
+  const job = await attempts.assign(jobId)
+  const place = { accountId: make.accountId, projectId: make.projectId, jobId }
+  const answer = await answerUploads(db, objects, job.nodeId, { attemptId: job.attemptId, leaseToken: job.leaseToken, files: [], log: true }, 60)
+  assert.ok(answer.log)
+  await put(answer.log, 'log')
+  await attempts.finish(job, { logSeq: 1, logArchived: true })
+  assert.deepEqual(await keys(), [logKey(place, job.attemptId)])
+  await admin.query(sql.unsafe`update jobs set finished_at = now() - interval '91 days'`)
+  await admin.query(sql.unsafe`update batches set finished_at = now() - interval '91 days'`)
+  assert.equal(await step('jobs'), 0, 'its events wait in the outbox')
+  await admin.query(sql.unsafe`delete from outbox`)
+  assert.deepEqual([await step('batches'), await step('jobs'), await step('batches')], [0, 1, 1])
+  await collectObjects(db, objects, log)
+  assert.deepEqual(await keys(), [])
+})
