@@ -19,7 +19,7 @@ for (const [what, error, away, passes] of [
   ['NATS that does not answer', named('NatsError', 'TIMEOUT'), true, true],
   ['NATS that refuses the credential', named('NatsError', 'AUTHORIZATION_VIOLATION'), false, false],
   ['a wrong password', fault('password authentication failed', { code: '28P01' }), false, false],
-  ['a wrong password within', Object.assign(named('ConnectionError', 'x'), { cause: fault('password', { code: '28P01' }) }), true, false],
+  ['a wrong password within', fault('Connection terminated', { cause: fault('password', { code: '28P01' }) }), true, false],
   ['no such database', fault('database "x" does not exist', { code: '3D000' }), false, false],
   ['a fault of ours', new TypeError('x is undefined'), false, false],
   ['no error at all', undefined, false, false],
