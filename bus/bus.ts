@@ -58,10 +58,16 @@ const RECONNECT: ConnectionOptions = {
   ignoreAuthErrorAbort: true,
 }
 
-/** Connects one of our services with its credentials file. */
+/** How long one try to connect may take. */
+const CONNECT_MS = 5000
+
+/** Connects one of our services with its credentials file. Rejects when the server does not answer or accept it; `openBus` waits. */
 export async function connectService(options: { name: string; url: string; credsFile: string; log: Log }): Promise<Bus> {
   const authenticator = credsAuthenticator(readFileSync(options.credsFile))
-  return wrap(await connect({ ...RECONNECT, name: options.name, servers: options.url, authenticator }), options.log)
+  return wrap(
+    await connect({ ...RECONNECT, waitOnFirstConnect: false, timeout: CONNECT_MS, name: options.name, servers: options.url, authenticator }),
+    options.log,
+  )
 }
 
 /** Connects a node. `jwt` and `seed` are asked again at each connect, so that a renewed JWT is used. */

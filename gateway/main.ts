@@ -1,18 +1,17 @@
 import { readFileSync } from 'node:fs'
 import { Value } from '@sinclair/typebox/value'
-import { connectService } from '#bus/bus.ts'
 import { meterBus } from '#bus/meters.ts'
-import { ensureStreams } from '#bus/streams.ts'
+import { openBus } from '#bus/open.ts'
 import { RUNTIMES, RuntimeOverrides, type RuntimeTable, withOverrides } from '#core/runtimes.ts'
 import { ConfigError, listenAddress, readConfig } from '#core/service/config.ts'
 import { createLog } from '#core/service/log.ts'
 import { createMetrics, metricsListener } from '#core/service/metrics.ts'
 import { runMain, runServices } from '#core/service/run.ts'
+import { stopSignal } from '#core/service/wait.ts'
 import { objectsConfig } from '#store/config.ts'
 import { meterDb } from '#store/meters.ts'
-import { requireSchema } from '#store/migrate.ts'
 import { createObjects } from '#store/objects.ts'
-import { createDbPool } from '#store/pool.ts'
+import { openDatabase } from '#store/open.ts'
 import { buildApp } from './app.ts'
 import { GatewayEnv } from './config.ts'
 
@@ -20,11 +19,10 @@ async function main(): Promise<void> {
   const env = readConfig(GatewayEnv)
   const log = createLog('gateway', env.RGRID_LOG_LEVEL)
   const runtimes = readRuntimes(env.RGRID_RUNTIMES_FILE)
-  const db = await createDbPool(env.RGRID_DATABASE_URL, 20)
-  await requireSchema(db)
+  const stop = stopSignal()
+  const db = await openDatabase(env.RGRID_DATABASE_URL, 20, log, stop)
   const objects = createObjects(objectsConfig(env))
-  const bus = await connectService({ name: 'gateway', url: env.RGRID_NATS_URL, credsFile: env.RGRID_NATS_CREDS_FILE, log })
-  await ensureStreams(bus)
+  const bus = await openBus({ name: 'gateway', url: env.RGRID_NATS_URL, credsFile: env.RGRID_NATS_CREDS_FILE, log }, stop)
   const metrics = createMetrics(env.RGRID_METRICS_LISTEN !== undefined)
   meterBus(metrics, bus)
   meterDb(metrics, db)
@@ -41,6 +39,7 @@ async function main(): Promise<void> {
     urlSeconds: env.RGRID_URL_SECONDS,
   })
 
+  stop.throwIfAborted()
   await runServices(
     log,
     [

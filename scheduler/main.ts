@@ -1,18 +1,17 @@
-import { connectService } from '#bus/bus.ts'
 import { meterBus } from '#bus/meters.ts'
-import { ensureStreams } from '#bus/streams.ts'
+import { openBus } from '#bus/open.ts'
 import { wakeNodes } from '#bus/wake.ts'
 import { readConfig } from '#core/service/config.ts'
 import { createLog } from '#core/service/log.ts'
 import { createMetrics, metricsListener } from '#core/service/metrics.ts'
 import { runMain, runServices } from '#core/service/run.ts'
+import { stopSignal } from '#core/service/wait.ts'
 import { createClaimStore } from '#store/claims.ts'
 import { objectsConfig } from '#store/config.ts'
 import { createLeader } from '#store/lock.ts'
 import { meterDb, meterWork } from '#store/meters.ts'
-import { requireSchema } from '#store/migrate.ts'
 import { createObjects } from '#store/objects.ts'
-import { createDbPool } from '#store/pool.ts'
+import { openDatabase } from '#store/open.ts'
 import { buildAssignments } from './assignments.ts'
 import { createBusHealth } from './bus-health.ts'
 import { createClaims } from './claims.ts'
@@ -36,12 +35,11 @@ const LEADER_KEY = 7_246_301_125
 async function main(): Promise<void> {
   const env = readConfig(SchedulerEnv)
   const log = createLog('scheduler', env.RGRID_LOG_LEVEL)
-  const db = await createDbPool(env.RGRID_DATABASE_URL)
-  await requireSchema(db)
+  const stop = stopSignal()
+  const db = await openDatabase(env.RGRID_DATABASE_URL, 10, log, stop)
   const claimStore = createClaimStore(env.RGRID_DATABASE_URL)
   const objects = createObjects(objectsConfig(env))
-  const bus = await connectService({ name: 'scheduler', url: env.RGRID_NATS_URL, credsFile: env.RGRID_NATS_CREDS_FILE, log })
-  await ensureStreams(bus)
+  const bus = await openBus({ name: 'scheduler', url: env.RGRID_NATS_URL, credsFile: env.RGRID_NATS_CREDS_FILE, log }, stop)
 
   const leader = createLeader({ url: env.RGRID_DATABASE_URL, key: LEADER_KEY, log })
   const presence = createPresence(db, log, leader.isLeader)
@@ -85,6 +83,7 @@ async function main(): Promise<void> {
     lost: meters.lost,
   })
 
+  stop.throwIfAborted()
   await runServices(
     log,
     [

@@ -107,6 +107,8 @@ export function createClaimStore(url: string, maxConnections = 2): ClaimStore {
     statement_timeout: 10_000,
     idle_in_transaction_session_timeout: 10_000,
     connectionTimeoutMillis: 5000,
+    // A server that says nothing must not hold up all claims for ever.
+    query_timeout: 15_000,
   })
   // An idle connection that breaks is replaced by the pool; the next claim meets the error, if there is one.
   pool.on('error', () => undefined)

@@ -15,8 +15,12 @@ const LOCK_KEY = 7_246_301_122
 
 /** The database was migrated by a newer version of RGrid, or not yet by this one. */
 export class SchemaVersionError extends Error {
-  constructor(message: string) {
+  /** Whether a newer version was there; else this one has yet to come. */
+  readonly newer: boolean
+
+  constructor(message: string, newer: boolean) {
     super(message)
+    this.newer = newer
     this.name = 'SchemaVersionError'
   }
 }
@@ -69,14 +73,16 @@ function refuseNewer(applied: readonly string[], known: readonly string[]): void
   if (unknown.length > 0)
     throw new SchemaVersionError(
       `the database was migrated by a newer version of RGrid (${unknown.join(', ')}); run that version, or restore a backup from before`,
+      true,
     )
 }
 
 /** Throws a SchemaVersionError unless the database is at exactly this version. Gateway and scheduler ask it at start. */
 export async function requireSchema(db: Db): Promise<void> {
   const known = await knownMigrations()
-  const applied = await db.anyFirst(sql.type(row(Type.Object({ name: Type.String() })))`select name from migrations order by id`)
+  const exists = await db.exists(sql.unsafe`select 1 from pg_tables where schemaname = 'public' and tablename = ${TABLE}`)
+  const applied = exists ? await db.anyFirst(sql.type(row(Type.Object({ name: Type.String() })))`select name from migrations order by id`) : []
   refuseNewer(applied as string[], known)
   const missing = known.filter((name) => !applied.includes(name))
-  if (missing.length > 0) throw new SchemaVersionError(`the database lacks ${missing.join(', ')}; run "node store/admin.ts prepare" first`)
+  if (missing.length > 0) throw new SchemaVersionError(`the database lacks ${missing.join(', ')}; run "node store/admin.ts prepare" first`, false)
 }

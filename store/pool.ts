@@ -9,6 +9,7 @@ import {
   SchemaValidationError,
   sql,
 } from 'slonik'
+import { createWatchedDriver } from './silence.ts'
 
 /** Any connection that statements can run on; the caller owns the transaction. */
 export type Db = CommonQueryMethods
@@ -49,7 +50,11 @@ export async function createDbPool(url: string, maxPoolSize = 10): Promise<Datab
   const kept = createTypeParserPreset().filter((parser) => !(parser.name in TYPE_PARSERS))
   return createPool(url, {
     captureStackTrace: false,
-    connectionTimeout: 5000,
+    connectionRetryLimit: 1,
+    connectionTimeout: 4000,
+    driverFactory: createWatchedDriver(),
+    // So long a connection that is given up may still take to close.
+    gracefulTerminationTimeout: 500,
     idleTimeout: 60_000,
     interceptors: [checkRows],
     maxPoolSize,

@@ -2,6 +2,7 @@ import { errorText } from '../errors.ts'
 import { ConfigError } from './config.ts'
 import type { Log } from './log.ts'
 import { after } from './time.ts'
+import { StoppedError, UnusableError } from './wait.ts'
 
 /** The one contract of everything that is started and stopped. `stop` is idempotent and waits until it is over. */
 export interface Service {
@@ -62,14 +63,16 @@ export async function runServices(log: Log, services: readonly Service[], stopTi
   }
 }
 
-/** Runs an entry point: prints what went wrong in a sentence, not a stack, when its configuration is at fault. */
+/** Runs an entry point: prints what went wrong in a sentence, not a stack, when its configuration is at fault, or what it stands on. */
 export async function runMain(main: () => Promise<void>): Promise<void> {
   requireNode()
   try {
     await main()
     process.exit()
   } catch (error) {
-    const text = error instanceof ConfigError ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error)
+    if (error instanceof StoppedError) process.exit(0)
+    const text =
+      error instanceof ConfigError || error instanceof UnusableError ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error)
     process.stderr.write(`${text}\n`)
     process.exit(1)
   }

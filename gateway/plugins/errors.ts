@@ -1,6 +1,7 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Problem } from '#core/api.ts'
 import { ERROR_CODES, type ErrorCode, RGridError } from '#core/errors.ts'
+import { isAway } from '#core/service/away.ts'
 
 /** What a client is asked to wait when something behind the gateway is away, in seconds. */
 const RETRY_AFTER_SECONDS = 5
@@ -75,17 +76,4 @@ function toRGridError(error: FastifyError): RGridError {
     return new RGridError('bad_request', `the body cannot be read as JSON: ${error.message}`)
   if (isAway(error)) return new RGridError('unavailable', 'a server behind the gateway does not answer at the moment; try again', { cause: error })
   return new RGridError('internal', error.message, { cause: error })
-}
-
-// Postgres, S3 (sockets), NATS (codes of its client), and what we gave up waiting for.
-const AWAY_TEXT =
-  /ECONNREFUSED|ECONNRESET|ETIMEDOUT|EPIPE|ENOTFOUND|socket hang up|Connection terminated|terminating connection|the database system is|connection timeout|not accepting connections/i
-const AWAY_NATS: readonly unknown[] = ['TIMEOUT', '503', 'DISCONNECT', 'CONNECTION_CLOSED', 'CONNECTION_DRAINING', 'CONNECTION_REFUSED', 'CONNECTION_TIMEOUT']
-const AWAY_NAMES = /^(ConnectionError|BackendTerminated.*|DeadlineError|TimeoutError)$/
-
-function isAway(error: unknown, depth = 0): boolean {
-  if (!(error instanceof Error) || depth > 5) return false
-  const { code } = error as { code?: unknown }
-  if (error.name === 'NatsError' && AWAY_NATS.includes(code)) return true
-  return AWAY_NAMES.test(error.name) || AWAY_TEXT.test(`${error.message} ${code ?? ''}`) || isAway(error.cause, depth + 1)
 }

@@ -1,33 +1,51 @@
-import { once } from 'node:events'
+import { EventEmitter, once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 
-/** A TCP way to a server that can be cut. */
+/** A TCP way to a server that can be cut, or fall silent. */
 export interface Cable {
   /** The server's address, by this way. */
   through(url: string): string
   /** Ends every connection and refuses new ones. */
   cut(): void
+  /** Keeps every connection, takes new ones, and passes nothing on: as when a network drops what is sent. */
+  hush(): void
+  /** Passes everything again, also what was held back. */
   mend(): void
+  /** Resolves when so many more connections were refused. */
+  refused(count: number): Promise<void>
   close(): Promise<void>
 }
 
 /** Lays one to the host and port of `url`. */
 export async function startCable(url: string): Promise<Cable> {
   const target = new URL(url)
-  const sockets = new Set<Socket>()
-  let whole = true
+  const lines = new Map<Socket, Socket>()
+  const refusals = new EventEmitter()
+  let state: 'whole' | 'cut' | 'silent' = 'whole'
+  const pass = (from: Socket, to: Socket) => {
+    if (state === 'whole') from.pipe(to)
+    else from.unpipe(to).pause()
+  }
+  const set = (next: typeof state) => {
+    state = next
+    for (const [from, to] of lines) pass(from, to)
+  }
   const server = createServer((near) => {
-    if (!whole) return void near.destroy()
+    if (state === 'cut') {
+      near.destroy()
+      refusals.emit('refused')
+      return
+    }
     const far = connect(Number(target.port), target.hostname)
     for (const [from, to] of [
       [near, far],
       [far, near],
     ] as const) {
-      sockets.add(from)
-      from.pipe(to)
+      lines.set(from, to)
+      pass(from, to)
       from.on('error', () => to.destroy())
       from.on('close', () => {
-        sockets.delete(from)
+        lines.delete(from)
         to.destroy()
       })
     }
@@ -36,8 +54,8 @@ export async function startCable(url: string): Promise<Cable> {
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
   const cut = () => {
-    whole = false
-    for (const socket of sockets) socket.destroy()
+    set('cut')
+    for (const socket of lines.keys()) socket.destroy()
   }
   return {
     through(address) {
@@ -46,8 +64,10 @@ export async function startCable(url: string): Promise<Cable> {
       return changed.href
     },
     cut,
-    mend() {
-      whole = true
+    hush: () => set('silent'),
+    mend: () => set('whole'),
+    async refused(count) {
+      for (let i = 0; i < count; i++) await once(refusals, 'refused')
     },
     async close() {
       cut()

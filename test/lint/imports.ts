@@ -23,6 +23,7 @@ const OWNED_LIBRARIES: Readonly<Record<string, readonly string[]>> = {
   '@nats-io/nkeys': ['bus'],
   pg: ['store'],
   slonik: ['store'],
+  '@slonik/pg-driver': ['store'],
   'node-pg-migrate': ['store'],
   '@aws-sdk/client-s3': ['store'],
   '@aws-sdk/s3-request-presigner': ['store'],

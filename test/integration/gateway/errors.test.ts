@@ -98,6 +98,33 @@ test('when Postgres is away the answer is 503 with Retry-After, readiness says w
   }
 })
 
+test('when Postgres falls silent without a word, submits and more of them than there are connections are 503 within 6 s, and all is well when it is back', async () => {
+  const cable = await startCable(testServices().postgresAdminUrl)
+  const cut = await startGateway({}, cable.through)
+  try {
+    const submit = () => cut.call('POST', JOBS, { spec: { runtime: 'bash', command: ['true'] } })
+    assert.equal((await submit()).statusCode, 201)
+    cable.hush()
+    const startedMs = performance.now()
+    const answers = await Promise.all([submit(), submit(), ...Array.from({ length: 28 }, () => cut.call('GET', '/v1/projects'))])
+    assert.ok(performance.now() - startedMs < 6000, `it took ${performance.now() - startedMs} ms`)
+    for (const response of answers) {
+      assert.equal(response.statusCode, 503, response.body)
+      assert.match(String(response.headers['content-type']), /^application\/problem\+json/)
+      assert.equal(response.headers['retry-after'], '5')
+    }
+    // Known by now: nobody waits for it again.
+    const knownMs = performance.now()
+    assert.equal((await submit()).statusCode, 503)
+    assert.ok(performance.now() - knownMs < 3000)
+    cable.mend()
+    assert.equal((await submit()).statusCode, 201)
+  } finally {
+    await cut.stop()
+    await cable.close()
+  }
+})
+
 test('when NATS or the object store is away only what needs them is 503, and jobs are still taken', async () => {
   const services = testServices()
   const natsCable = await startCable(services.natsUrl)
