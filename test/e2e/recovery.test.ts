@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import type { JobDetail } from '#core/api.ts'
+import { followUntil, readJob, stdoutOf, submitJob } from '../harness/follow.ts'
 import { type Platform, runCommand, startPlatform } from '../harness/platform.ts'
 
 let platform: Platform
@@ -12,10 +12,9 @@ before(async () => {
 })
 after(() => platform?.stop())
 
-async function submit(code: string, outputs: { path: string }[] = []): Promise<string> {
-  const answer = await platform.api('POST', '/v1/projects/default/jobs', { spec: { runtime: 'bash', code, files: { outputs } } })
-  return ((await answer.json()) as { id: string }).id
-}
+const submit = (code: string, outputs: { path: string }[] = []) => submitJob(platform, { runtime: 'bash', code, files: { outputs } })
+const waitFor = (jobId: string, fits: RegExp) => followUntil(platform, jobId, fits)
+const read = (jobId: string) => readJob(platform, jobId)
 
 /** Resolves when the container of the job has ended; `docker wait` gives its exit code. */
 async function containerEnded(jobId: string): Promise<void> {
@@ -23,25 +22,12 @@ async function containerEnded(jobId: string): Promise<void> {
   await runCommand('docker', ['wait', stdout.trim()])
 }
 
-/** The events of a followed log, until one that fits. */
-async function waitFor(jobId: string, fits: RegExp): Promise<string> {
-  const response = await platform.api('GET', `/v1/jobs/${jobId}/logs?follow=true`)
-  let text = ''
-  for await (const piece of response.body?.pipeThrough(new TextDecoderStream()) ?? []) {
-    text += piece
-    if (fits.test(text)) return text
-  }
-  return text
-}
-
-const read = async (jobId: string) => (await (await platform.api('GET', `/v1/jobs/${jobId}`)).json()) as JobDetail
-
 /** What a job of these tests prints: numbered lines, some of them longer than the engine keeps in one piece. */
 const NUMBERED = `i=0; long=$(printf '%40000s' | tr ' ' x)
 while [ $i -lt $N ]; do i=$((i+1)); echo "line $i"; if [ $((i % 10)) = 0 ]; then echo "$long"; fi; printf 'part '; sleep 0.05; echo "rest $i" >&2; done`
 const numbered = (n: number) => Array.from({ length: n }, (_, i) => `line ${i + 1}\n${(i + 1) % 10 === 0 ? '<40000 x>\n' : ''}part `).join('')
-const stdoutOf = async (jobId: string) =>
-  (await (await platform.api('GET', `/v1/jobs/${jobId}/logs?stream=stdout`)).text()).replaceAll(/x{2,}/g, (run) => `<${run.length} x>`)
+/** Runs of x are counted, so that a difference can be read. */
+const printed = async (jobId: string) => (await stdoutOf(platform, jobId)).replaceAll(/x{2,}/g, (run) => `<${run.length} x>`)
 
 async function leftOf(jobId: string): Promise<{ containers: string; folders: string[] }> {
   const { stdout } = await runCommand('docker', ['ps', '-aq', '--filter', `label=rgrid.job=${jobId}`])
@@ -55,7 +41,7 @@ test('a runner that is killed and started again takes over its container: the lo
   platform.kill('node-runner')
   await platform.start()
   assert.match(await waitFor(jobId, /event: end/), /"state":"failed","cause":"exit","exitCode":7/)
-  assert.equal(await stdoutOf(jobId), numbered(100))
+  assert.equal(await printed(jobId), numbered(100))
   const job = await read(jobId)
   assert.deepEqual(
     job.attempts.map((attempt) => [attempt.state, attempt.exitCode]),
@@ -71,7 +57,7 @@ test('a job that ended while the runner was away is reported, with its log, outp
   await containerEnded(jobId)
   await platform.start()
   assert.match(await waitFor(jobId, /event: end/), /"state":"succeeded","cause":"exit","exitCode":0/)
-  assert.equal(await stdoutOf(jobId), numbered(20))
+  assert.equal(await printed(jobId), numbered(20))
   const { items } = (await (await platform.api('GET', `/v1/jobs/${jobId}/artifacts`)).json()) as { items: { path: string; sizeBytes: number }[] }
   assert.deepEqual(
     items.map((item) => [item.path, item.sizeBytes]),
