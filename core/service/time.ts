@@ -41,13 +41,22 @@ export async function withDeadline<T>(what: string, ms: number, work: (signal: A
   const timer = setTimeout(() => controller.abort(new DeadlineError(what, ms)), ms)
   const signal = outer ? AbortSignal.any([outer, controller.signal]) : controller.signal
   try {
-    const aborted = new Promise<never>((_, reject) => {
-      if (signal.aborted) reject(signal.reason)
-      else signal.addEventListener('abort', () => reject(signal.reason), { once: true })
-    })
-    return await Promise.race([work(signal), aborted])
+    return await untilAborted(work(signal), signal)
   } finally {
     clearTimeout(timer)
+  }
+}
+
+/** The result of `work`, unless the signal is aborted first: then rejects with its reason, at once. */
+export async function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>()
+  const abort = () => reject(signal.reason)
+  if (signal.aborted) abort()
+  else signal.addEventListener('abort', abort, { once: true })
+  try {
+    return await Promise.race([work, promise])
+  } finally {
+    signal.removeEventListener('abort', abort)
   }
 }
 

@@ -1,7 +1,7 @@
 import { type FinishedReport, UploadsReply, UploadsRequest } from '#bus/messages/report.ts'
 import { nodeRequestSubject } from '#bus/subjects.ts'
 import { errorText } from '#core/errors.ts'
-import { nowMs, pause, withDeadline } from '#core/service/time.ts'
+import { nowMs, pause, untilAborted, withDeadline } from '#core/service/time.ts'
 import type { AttemptDeps, AttemptRun } from '../attempt-run.ts'
 import { type End, endOf, isStale, Leaving, StepError, StopRequest } from '../step-error.ts'
 import { collectOutputs } from './outputs.ts'
@@ -28,12 +28,7 @@ export async function keepOutputs(run: AttemptRun, report: FinishedReport): Prom
     const { attemptId, leaseToken } = record.assignment
     void deps.reporter.progress({ kind: 'progress', attemptId, leaseToken, state: 'finishing', imageDigest: record.imageDigest })
     const either = AbortSignal.any([stop, deps.leaving])
-    report.artifacts = await withDeadline(
-      'uploading outputs',
-      deps.uploadMs,
-      (signal) => uploadOutputs(collected.files, askUploads(deps, run.record.assignment, signal), signal),
-      either,
-    )
+    report.artifacts = await untilAborted(uploadOutputs(collected.files, askUploads(deps, record.assignment, either), deps.uploadMs, either), either)
   } catch (error) {
     if (deps.leaving.aborted) throw new Leaving()
     const end = endOf(error, stop)

@@ -7,7 +7,7 @@ import { pipeline } from 'node:stream/promises'
 import { createGzip } from 'node:zlib'
 import type { PresignedPut, UploadedArtifact } from '#bus/messages/report.ts'
 import { errorText } from '#core/errors.ts'
-import { pause } from '#core/service/time.ts'
+import { DeadlineError, monotonicMs, pause, withDeadline } from '#core/service/time.ts'
 import { StepError } from '../step-error.ts'
 import type { OutputFile } from './outputs.ts'
 
@@ -23,9 +23,13 @@ export type AskUploads = (
   log: boolean,
 ) => Promise<{ files: PresignedPut[]; log: PresignedPut | null } | undefined>
 
-/** Uploads outputs, 4 at a time; each is read once for its SHA-256 and once to be sent. Throws a transient StepError. */
-export async function uploadOutputs(files: readonly OutputFile[], ask: AskUploads, signal: AbortSignal): Promise<UploadedArtifact[]> {
+/**
+ * Uploads outputs, 4 at a time; each is read once for its SHA-256 and once to be sent. The object store may take `limitMs`
+ * for them; the time until somebody says where to upload does not count. Throws a transient StepError.
+ */
+export async function uploadOutputs(files: readonly OutputFile[], ask: AskUploads, limitMs: number, signal: AbortSignal): Promise<UploadedArtifact[]> {
   const artifacts: UploadedArtifact[] = []
+  let leftMs = limitMs
   for (let start = 0; start < files.length; start += 200) {
     const part = files.slice(start, start + 200)
     const hashed = await Promise.all(part.map(async (file) => ({ file, sha256: await hashFile(file) })))
@@ -35,17 +39,22 @@ export async function uploadOutputs(files: readonly OutputFile[], ask: AskUpload
     )
     if (!puts) throw new StepError('output', 'the lease is over')
     const waiting = hashed.map((entry, i) => ({ ...entry, put: puts.files[i] as PresignedPut }))
-    const worker = async () => {
+    const worker = async (limit: AbortSignal) => {
       for (let next = waiting.shift(); next; next = waiting.shift()) {
         const { file, sha256, put } = next
-        await withRetries(`output ${JSON.stringify(file.path)}`, signal, async () => {
+        await withRetries(`output ${JSON.stringify(file.path)}`, limit, async () => {
           const handle = await openPlain(file)
-          await send(put, handle.createReadStream({ autoClose: true, start: 0, end: Math.max(0, file.sizeBytes - 1) }), file.sizeBytes, signal)
+          await send(put, handle.createReadStream({ autoClose: true, start: 0, end: Math.max(0, file.sizeBytes - 1) }), file.sizeBytes, limit)
         })
         artifacts.push({ path: file.path, sizeBytes: file.sizeBytes, sha256, executable: file.executable })
       }
     }
-    await Promise.all(Array.from({ length: PARALLEL }, worker))
+    const startedMs = monotonicMs()
+    await withDeadline('uploading', leftMs, (limit) => Promise.all(Array.from({ length: PARALLEL }, () => worker(limit))), signal).catch((error: unknown) => {
+      if (!(error instanceof DeadlineError)) throw error
+      throw new StepError('output', `the object store did not take them within ${limitMs / 1000} s`, { transient: true })
+    })
+    leftMs -= monotonicMs() - startedMs
   }
   return artifacts
 }

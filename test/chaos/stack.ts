@@ -2,6 +2,7 @@ import { mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { runCommand } from '../harness/platform.ts'
 import { freePorts } from '../harness/ports.ts'
+import { actOnServer, type ServerName } from '../harness/server-container.ts'
 import { type DockerProxy, startDockerProxy } from './docker-proxy.ts'
 import { type CutNetwork, createCutNetwork } from './network.ts'
 import { createVictim, type Victim } from './process.ts'
@@ -39,7 +40,7 @@ export interface Stack {
   witnessDir: string
   network: CutNetwork
   /** Ends a server at once, or starts it again. */
-  server(name: 'postgres' | 'nats' | 's3', action: 'kill' | 'start'): Promise<void>
+  server(name: ServerName, action: 'kill' | 'start'): Promise<void>
   /** Fills the small disk until nothing is left; `false` frees it again. */
   fillDisk(full: boolean): Promise<void>
   /** Ends everything; `keep` leaves the folder. */
@@ -86,7 +87,7 @@ async function build(dir: string, leaseSeconds: number, undo: (() => Promise<unk
     network,
     witnessDir,
     ...victims,
-    server: (name, action) => serverAction(join(dir, 'state'), name, action),
+    server: (name, action) => actOnServer(join(dir, 'state'), name, action),
     fillDisk: disk.fill,
     async stop(keep) {
       for (const step of undo.reverse()) await step()
@@ -194,16 +195,6 @@ function readServers(stateDir: string): Servers {
     s3: { url: read('S3_URL'), region: read('S3_REGION'), bucket: read('S3_BUCKET'), accessKey: read('S3_ACCESS_KEY'), secretKey: read('S3_SECRET_KEY') },
     apiKey: read('API_KEY'),
   }
-}
-
-async function serverAction(stateDir: string, name: string, action: 'kill' | 'start'): Promise<void> {
-  const { stdout } = await runCommand('docker', ['ps', '-a', '--filter', 'label=rgrid.instance', '--format', '{{.Names}} {{.Mounts}}', '--no-trunc'])
-  const container = stdout
-    .split('\n')
-    .find((line) => line.includes(`-${name} `) && line.includes(stateDir))
-    ?.split(' ')[0]
-  if (!container) throw new Error(`there is no ${name} container of ${stateDir}`)
-  await must('docker', action, container)
 }
 
 /** A folder on a file system of its own that a test can fill. */
