@@ -45,6 +45,7 @@ create index pending_objects_by_attempt on pending_objects (attempt_id);
 
 grant select on pending_objects, outbox to rgrid_gateway;
 grant update (drain_requested_at) on nodes to rgrid_gateway;
+grant update (queue_until) on jobs to rgrid_gateway;
 grant update (retain_jobs_days, retain_logs_days, retain_artifacts_days) on projects to rgrid_gateway;
 grant select, insert, update, delete on pending_objects to rgrid_scheduler;
 grant update (containers, containers_at) on nodes to rgrid_scheduler;
