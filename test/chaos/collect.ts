@@ -61,6 +61,7 @@ async function readJobs(db: pg.Client): Promise<JobFact[]> {
 async function readAttempts(db: pg.Client): Promise<AttemptFact[]> {
   const { rows } = await db.query<AttemptFact>(`
     select id, job_id as "jobId", number, node_id as "nodeId", slots, state, cause, exit_code as "exitCode", ${ms('assigned_at')} as "assignedAtMs",
+      ${ms('started_at')} as "startedAtMs",
       ${ms('finished_at')} as "finishedAtMs"
     from attempts order by job_id, number`)
   return rows
@@ -68,7 +69,7 @@ async function readAttempts(db: pg.Client): Promise<AttemptFact[]> {
 
 async function readEvents(db: pg.Client): Promise<EventFact[]> {
   const { rows } = await db.query<EventFact>(`
-    select id::int, type, coalesce(job_id, batch_id) as "objectId", (data ->> 'attempt')::int as attempt from events order by id`)
+    select id::int, type, coalesce(job_id, batch_id) as "objectId", (data ->> 'attempt')::int as attempt, data ->> 'state' as state from events order by id`)
   return rows
 }
 
@@ -124,7 +125,14 @@ async function readStream(servers: Servers): Promise<Facts['delivered']> {
     const messages = await consumer.consume({ max_messages: 500 })
     for await (const message of messages) {
       const event = decode(Event, message.data)
-      delivered.push({ id: Number(event.id), type: event.type.replace(/^rgrid\./, ''), objectId: event.subject })
+      const told = event.data as { attempt?: number; state?: string }
+      delivered.push({
+        id: Number(event.id),
+        type: event.type.replace(/^rgrid\./, ''),
+        objectId: event.subject,
+        attempt: told.attempt ?? null,
+        state: told.state ?? null,
+      })
       if (message.seq >= state.last_seq) break
     }
     return delivered
@@ -149,14 +157,23 @@ export function expectedOf(ledger: Ledger): Map<string, Expected> {
   const expected = new Map<string, Expected>()
   for (const [id, job] of ledger.jobs) {
     const exitCodes = job.kind === 'failing' ? [3] : job.kind === 'retrying' ? [0, 5] : [0]
-    expected.set(id, { lines: job.lines, exitCodes, end: job.cancelAfterMs === null ? job.expected : { ...CANCELLED } })
+    expected.set(id, {
+      lines: job.lines,
+      exitCodes,
+      end: job.expected,
+      minAttempts: job.kind === 'retrying' ? 3 : job.kind === 'cancelled' ? 0 : 1,
+      outputs: job.kind === 'outputs' ? OUTPUTS : [],
+      cancelAcceptedAtMs: ledger.cancelAcceptedAtMs.get(id) ?? null,
+    })
   }
-  const batch = { lines: BATCH_LINES, exitCodes: [0], end: { state: 'succeeded', cause: 'exit', exitCode: 0 } }
+  const end = { state: 'succeeded', cause: 'exit', exitCode: 0 }
+  const batch = { lines: BATCH_LINES, exitCodes: [0], end, minAttempts: 1, outputs: [], cancelAcceptedAtMs: null }
   for (const id of ledger.batchJobIds) expected.set(id, batch)
   return expected
 }
 
-const CANCELLED = { state: 'cancelled', cause: 'cancelled', exitCode: null }
+/** What a job of the kind `outputs` keeps. */
+const OUTPUTS = ['id.txt', 'out/1.txt', 'out/2.txt', 'out/3.txt']
 
 function readWitnesses(dir: string): Map<string, Witness> {
   const witnesses = new Map<string, Witness>()

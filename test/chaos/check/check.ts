@@ -1,11 +1,14 @@
+import { checkCancels } from './cancels.ts'
 import { checkParallelism, checkSlots } from './capacity.ts'
-import { checkDelivery, checkLives } from './events.ts'
+import { checkDelivery } from './delivery.ts'
 import type { Facts } from './facts.ts'
+import { checkBatchLives, checkLives } from './lives.ts'
 import { checkLogs } from './logs.ts'
 import { checkArtifacts, checkLeftovers, checkObjects } from './objects.ts'
-import { checkCancels, checkExpected, checkFinal, checkOneOutcome, checkWitnesses } from './outcomes.ts'
+import { checkExpected, checkFinal, checkOneOutcome } from './outcomes.ts'
 import type { CheckResult } from './result.ts'
 import { checkExitCodes, checkRetries } from './retries.ts'
+import { checkWitnesses } from './witnesses.ts'
 
 const CHECKS: readonly ((facts: Facts) => CheckResult)[] = [
   checkFinal,
@@ -23,6 +26,7 @@ const CHECKS: readonly ((facts: Facts) => CheckResult)[] = [
   checkLeftovers,
   checkDelivery,
   checkLives,
+  checkBatchLives,
 ]
 
 const MAX_SHOWN = 20

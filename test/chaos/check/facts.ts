@@ -1,4 +1,4 @@
-/** What is known after a run, as plain data. Times are milliseconds since 1970. */
+/** What is known after a run, as plain data. Times are milliseconds since 1970, those of Postgres with their microseconds as a fraction. */
 export interface Facts {
   jobs: JobFact[]
   attempts: AttemptFact[]
@@ -11,8 +11,8 @@ export interface Facts {
   /** The standard output of each attempt as the API gives it, line by line, by attempt id. */
   logs: Map<string, string[]>
   events: EventFact[]
-  /** The events of the stream in its order, repeats and all. */
-  delivered: { id: number; type: string; objectId: string }[]
+  /** The events of the stream in its order, repeats and all, as the messages say. */
+  delivered: EventFact[]
   outboxRows: number
   artifacts: ArtifactFact[]
   /** Attempts whose log is said to be archived, with the key of it. */
@@ -51,6 +51,8 @@ export interface AttemptFact {
   cause: string | null
   exitCode: number | null
   assignedAtMs: number
+  /** When its container began to run, by the word of its node. */
+  startedAtMs: number | null
   finishedAtMs: number | null
 }
 
@@ -62,6 +64,12 @@ export interface Expected {
   exitCodes: readonly number[]
   /** What becomes of it; null: any end is right. */
   end: { state: string; cause: string; exitCode: number | null } | null
+  /** The fewest attempts with which it can come to that end. */
+  minAttempts: number
+  /** The paths that it keeps when it succeeds. */
+  outputs: readonly string[]
+  /** When the API answered that it is cancelled; null: it was not asked, or refused. */
+  cancelAcceptedAtMs: number | null
 }
 
 /** What a container says that it did. */
@@ -76,7 +84,10 @@ export interface EventFact {
   type: string
   /** The job, or the batch where it is an event of a batch. */
   objectId: string
+  /** The number of the attempt that it tells of. */
   attempt: number | null
+  /** The state that the job is in by it. */
+  state: string | null
 }
 
 /** A row of artifacts, with what the object store gives for its key; null: nothing. */

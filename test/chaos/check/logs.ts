@@ -1,8 +1,8 @@
 import type { AttemptFact, Facts } from './facts.ts'
 import { type CheckResult, checkEach } from './result.ts'
 
-/** Causes with which a script came to its own end, and so printed everything. */
-const RAN_TO_ITS_END = ['exit', 'timeout']
+/** Causes with which a script came to its own end, and so printed everything. One that runs too long sleeps when it has printed. */
+const RAN_TO_ITS_END = ['exit', 'output', 'timeout']
 
 /** The numbered lines of every attempt: all of them, or up to where it was stopped; in order, none lost, none twice. */
 export function checkLogs(facts: Facts): CheckResult {
