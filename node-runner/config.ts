@@ -33,6 +33,12 @@ export const RunnerEnv = Type.Object({
   RGRID_RENEW_SECONDS: seconds(5, 'how often it asks about its leases'),
   RGRID_PREPARE_SECONDS: seconds(600, 'the longest that inputs, image and requirements of a job may take'),
   RGRID_UPLOAD_SECONDS: seconds(600, 'the longest that the outputs of a job may take to upload, an object store that is away included'),
+  RGRID_IMAGE_DISK_PERCENT: Type.Number({
+    default: 85,
+    minimum: 1,
+    maximum: 100,
+    description: 'when the disk of the images is fuller, images that the runner pulled go, the longest unused first',
+  }),
   RGRID_MIN_FREE_DISK: Type.String({ default: '1Gi', description: 'a node whose disk has less free than this claims nothing' }),
   RGRID_DRAIN_SECONDS: seconds(60, 'how long running jobs may go on after the runner was told to stop', 0),
   RGRID_LOG_LEVEL: Type.String({ default: 'info', description: 'trace, debug, info, warn, error' }),

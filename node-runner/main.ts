@@ -15,6 +15,8 @@ import { parseAllowList } from './egress/allow-list.ts'
 import { createEgress } from './egress/egress.ts'
 import { createHousekeeping, listContainers } from './housekeeping.ts'
 import { obtainIdentity, renewIdentity } from './identity.ts'
+import { createImageCollector, imageDiskPercent } from './image/collector.ts'
+import { openImageRecord } from './image/record.ts'
 import { createLogArchiver } from './log/archiver.ts'
 import { createReporter } from './report.ts'
 import { findLeftovers } from './resume.ts'
@@ -49,6 +51,8 @@ async function main(): Promise<void> {
   const reporter = createReporter(bus, nodeId, log)
   const leftovers = await findLeftovers(dir, log)
 
+  const imageRecord = await openImageRecord(dir, log, nowMs)
+  const images = createImages(docker, imageRecord)
   const allowed = parseAllowList(env.RGRID_EGRESS_ALLOW)
   const egress = createEgress(docker, nodeId, dir, allowed)
   const deps: AttemptDeps = {
@@ -56,7 +60,7 @@ async function main(): Promise<void> {
     dir,
     docker,
     bus,
-    images: createImages(docker),
+    images,
     egress,
     reporter,
     allowed,
@@ -101,8 +105,17 @@ async function main(): Promise<void> {
   const owned = () => new Set([...agent.running(), ...archiver.waiting()])
   const housekeeping = createHousekeeping({ docker, nodeId, dir, log, owned })
 
+  const imageCollector = createImageCollector({
+    docker,
+    record: imageRecord,
+    maxPercent: env.RGRID_IMAGE_DISK_PERCENT,
+    usedPercent: () => imageDiskPercent(docker),
+    wanted: images.wanted,
+    log,
+  })
+
   const stopTimeoutMs = (env.RGRID_DRAIN_SECONDS + MAX_GRACE_SECONDS + 60) * 1000
-  await runServices(log, [credentials, archiver.loop, agent, housekeeping], stopTimeoutMs)
+  await runServices(log, [credentials, archiver.loop, agent, housekeeping, imageCollector], stopTimeoutMs)
   await bus.close()
   await egress.remove()
 }

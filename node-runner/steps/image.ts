@@ -1,4 +1,6 @@
 import type Docker from 'dockerode'
+import { untilAborted } from '#core/service/time.ts'
+import type { ImageRecord } from '../image/record.ts'
 import { StepError } from '../step-error.ts'
 
 /** An image that is on the machine. */
@@ -12,11 +14,14 @@ export interface LocalImage {
 export interface Images {
   /** Throws a StepError with cause `image`. */
   ensure(reference: string, signal: AbortSignal): Promise<LocalImage>
+  /** References that are being brought, or looked at, now. */
+  wanted(): ReadonlySet<string>
 }
 
-/** See the interface. */
-export function createImages(docker: Docker): Images {
+/** See the interface. Pulls and uses are noted in `record`. */
+export function createImages(docker: Docker, record: Pick<ImageRecord, 'pulled' | 'used'>): Images {
   const pulls = new Map<string, Promise<void>>()
+  const wanted = new Map<string, number>()
 
   async function inspect(reference: string): Promise<LocalImage | undefined> {
     try {
@@ -29,17 +34,33 @@ export function createImages(docker: Docker): Images {
   }
 
   return {
+    wanted: () => new Set(wanted.keys()),
     async ensure(reference, signal) {
-      const local = await inspect(reference)
-      if (local) return local
-      const pull = pulls.get(reference) ?? pullImage(docker, reference).finally(() => pulls.delete(reference))
-      pulls.set(reference, pull)
-      const aborted = new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true }))
-      await Promise.race([pull, aborted])
-      const pulled = await inspect(reference)
-      if (!pulled) throw new StepError('image', `${reference} was pulled and is not there`, { transient: true })
-      return pulled
+      wanted.set(reference, (wanted.get(reference) ?? 0) + 1)
+      try {
+        return await bring(reference, signal)
+      } finally {
+        const left = (wanted.get(reference) ?? 1) - 1
+        if (left > 0) wanted.set(reference, left)
+        else wanted.delete(reference)
+      }
     },
+  }
+
+  async function bring(reference: string, signal: AbortSignal): Promise<LocalImage> {
+    const local = await inspect(reference)
+    if (local) {
+      // Not waited for: it is only a hint of what is used, and the job need not wait for the disk.
+      void record.used(local.id).catch(() => undefined)
+      return local
+    }
+    const pull = pulls.get(reference) ?? pullImage(docker, reference).finally(() => pulls.delete(reference))
+    pulls.set(reference, pull)
+    await untilAborted(pull, signal)
+    const pulled = await inspect(reference)
+    if (!pulled) throw new StepError('image', `${reference} was pulled and is not there`, { transient: true })
+    await record.pulled(reference, pulled.id)
+    return pulled
   }
 }
 
