@@ -30,7 +30,8 @@ export async function execute(run: AttemptRun): Promise<End> {
     await note(run, 'how the attempt ended could not be written down')
     return record.end
   } finally {
-    if (container) await removeContainer(container)
+    // By its name where nobody told that it was made: the answer may have been lost.
+    await removeContainer(container ?? deps.docker.getContainer(containerName(record.assignment.attemptId)))
   }
 }
 

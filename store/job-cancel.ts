@@ -15,6 +15,7 @@ const CancelledRow = row(
     state: Type.String(),
     node_id: maybe(Type.String()),
     attempt_id: maybe(Type.String()),
+    again: Type.Boolean(),
   }),
 )
 
@@ -65,20 +66,23 @@ export async function cancelBatch(tx: Tx, projectId: string, batchId: string): P
 async function cancelWhere(tx: Tx, condition: ReturnType<typeof sql.fragment>): Promise<Cancelled> {
   const rows = await tx.any(sql.type(CancelledRow)`
     with changed as (
-      update jobs set
-        cancel_requested_at = coalesce(cancel_requested_at, clock_timestamp()),
-        state = case when state = 'running' then state else 'cancelled' end,
-        cause = case when state = 'running' then cause else 'cancelled' end,
-        finished_at = case when state = 'running' then null else now() end,
-        reason = case when state = 'running' then 'cancelling' end,
+      update jobs j set
+        cancel_requested_at = coalesce(j.cancel_requested_at, clock_timestamp()),
+        state = case when j.state = 'running' then j.state else 'cancelled' end,
+        cause = case when j.state = 'running' then j.cause else 'cancelled' end,
+        finished_at = case when j.state = 'running' then null else now() end,
+        reason = case when j.state = 'running' then 'cancelling' end,
         hold = null, hold_until = null, queue_until = null
-      where ${condition} and finished_at is null
-      returning id, account_id, project_id, batch_id, state, attempt_id
+      from (select id as open_id, cancel_requested_at is not null as again from jobs where ${condition} and finished_at is null for no key update) o
+      where j.id = o.open_id
+      returning j.id, j.account_id, j.project_id, j.batch_id, j.state, j.attempt_id, o.again
     )
     select c.*, a.node_id from changed c left join attempts a on a.id = c.attempt_id and c.state = 'running'`)
   await recordEvents(
     tx,
-    rows.map((job) => {
+    rows.flatMap((job) => {
+      // Asked again, as the answer was lost: it is told once.
+      if (job.state === 'running' && job.again) return []
       const owner = { accountId: job.account_id, projectId: job.project_id, batchId: job.batch_id, jobId: job.id }
       return job.state === 'running'
         ? { ...owner, type: 'job.cancel_requested', data: { state: 'running' } }

@@ -1,5 +1,5 @@
 import type Docker from 'dockerode'
-import { untilAborted } from '#core/service/time.ts'
+import { pause, untilAborted } from '#core/service/time.ts'
 import type { ImageRecord } from '../image/record.ts'
 import { StepError } from '../step-error.ts'
 
@@ -18,9 +18,23 @@ export interface Images {
   wanted(): ReadonlySet<string>
 }
 
-/** See the interface. Pulls and uses are noted in `record`. */
+/** A pull that is under way, and how many attempts wait for it. */
+interface Pull {
+  waiting: number
+  stop: AbortController
+  done: Promise<void>
+}
+
+/** How often a pull is tried that failed for a reason that may pass. */
+const TRIES = 3
+const PAUSE_MS = 2000
+
+/**
+ * See the interface. Pulls and uses are noted in `record`. A pull that nobody waits for any more is called off: engine
+ * 20.10 hears of it only between layers, but no later attempt has to wait for a pull that hangs.
+ */
 export function createImages(docker: Docker, record: Pick<ImageRecord, 'pulled' | 'used'>): Images {
-  const pulls = new Map<string, Promise<void>>()
+  const pulls = new Map<string, Pull>()
   const wanted = new Map<string, number>()
 
   async function inspect(reference: string): Promise<LocalImage | undefined> {
@@ -31,6 +45,46 @@ export function createImages(docker: Docker, record: Pick<ImageRecord, 'pulled' 
       if ((error as { statusCode?: number }).statusCode === 404) return undefined
       throw error
     }
+  }
+
+  function startPull(reference: string): Pull {
+    const stop = new AbortController()
+    const pull: Pull = { waiting: 0, stop, done: pullPatiently(docker, reference, stop.signal) }
+    pulls.set(reference, pull)
+    const forget = () => {
+      if (pulls.get(reference) === pull) pulls.delete(reference)
+    }
+    pull.done.then(forget, forget)
+    return pull
+  }
+
+  async function awaitPull(reference: string, signal: AbortSignal): Promise<void> {
+    const pull = pulls.get(reference) ?? startPull(reference)
+    pull.waiting++
+    try {
+      await untilAborted(pull.done, signal)
+    } finally {
+      pull.waiting--
+      if (pull.waiting === 0) {
+        // The next attempt that wants it starts anew.
+        if (pulls.get(reference) === pull) pulls.delete(reference)
+        pull.stop.abort(new Error('nobody waits for it'))
+      }
+    }
+  }
+
+  async function bring(reference: string, signal: AbortSignal): Promise<LocalImage> {
+    const local = await inspect(reference)
+    if (local) {
+      // Not waited for: it is only a hint of what is used, and the job need not wait for the disk.
+      void record.used(local.id).catch(() => undefined)
+      return local
+    }
+    await awaitPull(reference, signal)
+    const pulled = await inspect(reference)
+    if (!pulled) throw new StepError('image', `${reference} was pulled and is not there`, { transient: true })
+    await record.pulled(reference, pulled.id)
+    return pulled
   }
 
   return {
@@ -46,36 +100,33 @@ export function createImages(docker: Docker, record: Pick<ImageRecord, 'pulled' 
       }
     },
   }
+}
 
-  async function bring(reference: string, signal: AbortSignal): Promise<LocalImage> {
-    const local = await inspect(reference)
-    if (local) {
-      // Not waited for: it is only a hint of what is used, and the job need not wait for the disk.
-      void record.used(local.id).catch(() => undefined)
-      return local
+async function pullPatiently(docker: Docker, reference: string, signal: AbortSignal): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await pullImage(docker, reference, signal)
+    } catch (error) {
+      if (!(error instanceof StepError && error.transient) || attempt === TRIES) throw error
+      await pause(PAUSE_MS * attempt, signal)
+      signal.throwIfAborted()
     }
-    const pull = pulls.get(reference) ?? pullImage(docker, reference).finally(() => pulls.delete(reference))
-    pulls.set(reference, pull)
-    await untilAborted(pull, signal)
-    const pulled = await inspect(reference)
-    if (!pulled) throw new StepError('image', `${reference} was pulled and is not there`, { transient: true })
-    await record.pulled(reference, pulled.id)
-    return pulled
   }
 }
 
-async function pullImage(docker: Docker, reference: string): Promise<void> {
+async function pullImage(docker: Docker, reference: string, signal: AbortSignal): Promise<void> {
   try {
-    const stream = await docker.createImage({ fromImage: withTag(reference) })
+    const stream = await docker.createImage({ fromImage: withTag(reference), abortSignal: signal })
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
     // Errors come inside a stream that began with 200.
-    await new Promise<void>((resolve, reject) => {
-      docker.modem.followProgress(stream, (error: Error | null, output: { error?: string }[]) => {
-        const failed = error?.message ?? output.find((line) => line.error)?.error
-        if (failed) reject(new Error(failed))
-        else resolve()
-      })
+    docker.modem.followProgress(stream, (error: Error | null, output: { error?: string }[]) => {
+      const failed = error?.message ?? output.find((line) => line.error)?.error
+      if (failed) reject(new Error(failed))
+      else resolve()
     })
+    await untilAborted(promise, signal)
   } catch (error) {
+    signal.throwIfAborted()
     const text = error instanceof Error ? error.message : String(error)
     const permanent = /not found|manifest unknown|does not exist|denied|unauthorized|invalid reference|no matching manifest/i.test(text)
     throw new StepError('image', `${reference} cannot be pulled: ${text.trim()}`, { transient: !permanent })

@@ -67,6 +67,8 @@ async function runOn(stack: Stack, run: Run): Promise<number> {
   const startedMs = performance.now()
   const say = (text: string) => process.stdout.write(`[${((performance.now() - startedMs) / 1000).toFixed(1).padStart(6)} s] ${text}\n`)
   const client = createClient(stack.apiUrls, stack.servers.apiKey)
+  await client.awaitNodes(stack.runners.length)
+  say(`${stack.runners.length} nodes are ready`)
   const work = submitAll(client, planJobs(run.seed, run.jobCount, run.durationMs), { size: run.batchSize, parallel: PARALLEL })
   // Not looked at before the disturbances are over; a refusal meanwhile is no crash.
   work.catch(() => undefined)

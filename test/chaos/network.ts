@@ -16,12 +16,12 @@ export interface CutNetwork {
   close(): Promise<void>
 }
 
-const HOST = '203.0.113.1'
-const NODE = '203.0.113.2'
-
 /** Makes the namespace and the link. */
 export async function createCutNetwork(): Promise<CutNetwork> {
   const name = `rgc${randomBytes(3).toString('hex')}`
+  // One of 64 pairs, as another run may be under way on this machine.
+  const pair = (randomBytes(1)[0] as number) & 0xfc
+  const [host, node] = [`203.0.113.${pair + 1}`, `203.0.113.${pair + 2}`]
   const [hostSide, farSide] = [`${name}h`, `${name}n`]
   const servers: Server[] = []
   const ip = async (...args: string[]) => {
@@ -36,9 +36,9 @@ export async function createCutNetwork(): Promise<CutNetwork> {
   try {
     await ip('netns', 'add', name)
     await ip('link', 'add', hostSide, 'type', 'veth', 'peer', 'name', farSide, 'netns', name)
-    await ip('addr', 'add', `${HOST}/30`, 'dev', hostSide)
+    await ip('addr', 'add', `${host}/30`, 'dev', hostSide)
     await ip('link', 'set', hostSide, 'up')
-    await ip('-n', name, 'addr', 'add', `${NODE}/30`, 'dev', farSide)
+    await ip('-n', name, 'addr', 'add', `${node}/30`, 'dev', farSide)
     await ip('-n', name, 'link', 'set', farSide, 'up')
     await ip('-n', name, 'link', 'set', 'lo', 'up')
   } catch (error) {
@@ -46,7 +46,7 @@ export async function createCutNetwork(): Promise<CutNetwork> {
     throw error
   }
   return {
-    address: HOST,
+    address: host,
     // Not `ip netns exec`: that makes a mount namespace too, and Docker would not see the work folders mounted there.
     prefix: ['nsenter', `--net=/var/run/netns/${name}`],
     async expose(port) {
@@ -58,7 +58,7 @@ export async function createCutNetwork(): Promise<CutNetwork> {
         far.on('error', () => near.destroy()).on('close', () => near.destroy())
       })
       servers.push(server)
-      server.listen(0, HOST)
+      server.listen(0, host)
       await once(server, 'listening')
       return (server.address() as AddressInfo).port
     },
