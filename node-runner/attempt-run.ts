@@ -33,6 +33,8 @@ export interface AttemptDeps {
 export interface AttemptRun {
   deps: AttemptDeps
   record: AttemptRecord
+  /** Whether there was nothing of it on this node before. */
+  isNew: boolean
   workspace: Workspace
   logPath: string
   stop: AbortSignal

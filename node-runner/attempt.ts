@@ -21,9 +21,9 @@ import { removeWorkDir, removeWorkspace, workspaceOf } from './steps/workspace.t
 export async function runAttempt(deps: AttemptDeps, record: AttemptRecord, stop: AbortSignal, archiveLater: (attemptId: string) => void): Promise<void> {
   const { attemptId } = record.assignment
   const workspace = workspaceOf(deps.dir, attemptId)
-  await mkdir(workspace.dir, { recursive: true, mode: 0o700 })
+  const isNew = (await mkdir(workspace.dir, { recursive: true, mode: 0o700 })) !== undefined
   try {
-    record.report ??= await runSteps(deps, record, stop).catch((error: unknown) => brokenReport(record, error, stop))
+    record.report ??= await runSteps(deps, record, isNew, stop).catch((error: unknown) => brokenReport(record, error, stop))
     await saveRecord(workspace, record, true).catch((error: unknown) =>
       deps.log.error({ attemptId, error: errorText(error) }, 'the report could not be written down; it is sent from memory'),
     )
@@ -48,14 +48,14 @@ function brokenReport(record: AttemptRecord, error: unknown, stop: AbortSignal):
 }
 
 /** Throws a StopRequest when the attempt is somebody else's, Leaving when the process goes. */
-async function runSteps(deps: AttemptDeps, record: AttemptRecord, stop: AbortSignal): Promise<FinishedReport> {
+async function runSteps(deps: AttemptDeps, record: AttemptRecord, isNew: boolean, stop: AbortSignal): Promise<FinishedReport> {
   const { attemptId } = record.assignment
   const workspace = workspaceOf(deps.dir, attemptId)
   const logPath = join(workspace.dir, 'log.ndjson')
   let publisher: LogPublisher | undefined
   const sink = await createLogSink(logPath, deps.maxLogBytes, () => publisher?.poke())
   publisher = createLogPublisher(deps.bus, deps.nodeId, attemptId, logPath, deps.log)
-  const run: AttemptRun = { deps, record, workspace, logPath, stop, sink, publisher }
+  const run: AttemptRun = { deps, record, isNew, workspace, logPath, stop, sink, publisher }
   try {
     record.end ??= await executeToEnd(run)
     if (isStale(stop)) throw new StopRequest('stale')

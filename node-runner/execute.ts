@@ -68,9 +68,11 @@ async function goOn(run: AttemptRun, { container, startedAtMs }: Started): Promi
 
 /** What an earlier run half made goes first; the log stays, and goes on. */
 async function prepareAnew(run: AttemptRun): Promise<Docker.Container> {
-  const { record, deps, workspace, stop } = run
-  await removeContainer(deps.docker.getContainer(containerName(record.assignment.attemptId)))
-  await removeWorkDir(workspace)
+  const { record, isNew, deps, workspace, stop } = run
+  if (!isNew) {
+    await removeContainer(deps.docker.getContainer(containerName(record.assignment.attemptId)))
+    await removeWorkDir(workspace)
+  }
   const limitMs = Math.min(deps.prepareMs, (record.assignment.spec.prepareTimeoutSeconds ?? Number.POSITIVE_INFINITY) * 1000)
   try {
     return await withDeadline('preparing', limitMs, (signal) => prepare(run, signal), AbortSignal.any([stop, deps.leaving]))

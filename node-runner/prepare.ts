@@ -18,12 +18,12 @@ import { createWorkspace } from './steps/workspace.ts'
 export async function prepare(run: AttemptRun, signal: AbortSignal): Promise<Docker.Container> {
   const { deps, workspace, record } = run
   const job = record.assignment
-  await saveRecord(workspace, record)
+  const noted = saveRecord(workspace, record)
   const confirmation = createConfirmation(run, signal)
   const files = createWorkspace(workspace, job.spec.diskBytes).then(() => fetchInputs(job, workspace.workDir, deps.allowed, signal))
   const created = create(run, files, signal)
   // All are waited for, whatever happens to one, so that nothing is made behind the clean-up's back.
-  const ends = await Promise.allSettled([files, created, confirmation.first])
+  const ends = await Promise.allSettled([files, created, noted, confirmation.first])
   try {
     for (const end of ends) if (end.status === 'rejected') throw end.reason
     signal.throwIfAborted()
