@@ -4,11 +4,13 @@ import type { FinishedReport } from '#bus/messages/report.ts'
 import { errorText } from '#core/errors.ts'
 import { nowMs } from '#core/service/time.ts'
 import type { AttemptDeps, AttemptRun } from './attempt-run.ts'
+import { containerName } from './docker/options.ts'
 import { execute } from './execute.ts'
 import { createLogPublisher, type LogPublisher } from './log/publisher.ts'
 import { createLogSink } from './log/sink.ts'
-import { type AttemptRecord, saveRecord } from './record.ts'
+import { type AttemptRecord, bootId, saveRecord } from './record.ts'
 import { type End, endOf, isStale, Leaving, StopRequest } from './step-error.ts'
+import { removeContainer } from './steps/container.ts'
 import { finishedReport, keepLog, keepOutputs } from './steps/keep.ts'
 import { removeWorkDir, removeWorkspace, workspaceOf } from './steps/workspace.ts'
 
@@ -57,6 +59,7 @@ async function runSteps(deps: AttemptDeps, record: AttemptRecord, isNew: boolean
   publisher = createLogPublisher(deps.bus, deps.nodeId, attemptId, logPath, deps.log)
   const run: AttemptRun = { deps, record, isNew, workspace, logPath, stop, sink, publisher }
   try {
+    if (!isNew) await settleLeft(run)
     record.end ??= await executeToEnd(run)
     if (isStale(stop)) throw new StopRequest('stale')
     const report = { ...finishedReport(record.assignment, record.end), imageDigest: record.imageDigest, startedAtMs: record.startedAtMs }
@@ -69,6 +72,12 @@ async function runSteps(deps: AttemptDeps, record: AttemptRecord, isNew: boolean
     await publisher.stop()
     await sink.close()
   }
+}
+
+/** What of an earlier run cannot be gone on with: work folders do not outlive the machine, an ended container is not needed. */
+async function settleLeft({ deps, record }: AttemptRun): Promise<void> {
+  if (record.bootId !== bootId()) record.end = { cause: 'interrupted', exitCode: null, transient: true, message: 'the machine was restarted' }
+  if (record.end) await removeContainer(deps.docker.getContainer(containerName(record.assignment.attemptId)))
 }
 
 async function executeToEnd(run: AttemptRun): Promise<End> {

@@ -5,7 +5,7 @@ import { DeadlineError, nowMs, withDeadline } from '#core/service/time.ts'
 import type { AttemptRun } from './attempt-run.ts'
 import { containerName } from './docker/options.ts'
 import { prepare } from './prepare.ts'
-import { bootId, saveRecord } from './record.ts'
+import { saveRecord } from './record.ts'
 import { type End, StepError } from './step-error.ts'
 import { adoptContainer, type ContainerRun, removeContainer, runContainer } from './steps/container.ts'
 import { removeWorkDir } from './steps/workspace.ts'
@@ -54,7 +54,6 @@ async function findStarted(docker: Docker, name: string): Promise<Started | 'uns
 
 async function goOn(run: AttemptRun, { container, startedAtMs }: Started): Promise<End> {
   const { record, deps, sink } = run
-  if (record.bootId !== bootId()) return { cause: 'interrupted', exitCode: null, transient: true, message: 'the machine was restarted' }
   deps.log.info({ jobId: record.assignment.jobId, attemptId: record.assignment.attemptId }, 'container of an earlier run taken over')
   record.startedAtMs = startedAtMs
   tellRunning(run)

@@ -10,7 +10,8 @@ const TIME_BYTES = 31
 
 /**
  * The output of a container as the engine recorded it, from the first byte until the container has ended: what a runner
- * reads that was not attached all the time. One unfinished line longer than 16 KiB at the very end gets a newline.
+ * reads that was not attached all the time. Engine 20.10 may end this just before the last entries when the container ends
+ * meanwhile; read once more after that, it is whole. One unfinished line longer than 16 KiB at the very end gets a newline.
  */
 export async function* recordedOutput(container: Docker.Container): AsyncGenerator<OutputPiece> {
   const stream = (await container.logs({ follow: true, stdout: true, stderr: true, timestamps: true })) as unknown as Readable

@@ -54,10 +54,21 @@ export interface FoundContainer {
 
 /** Goes on with a container that was started by an earlier run of this process, whether it has ended meanwhile or not. */
 export async function adoptContainer(container: Docker.Container, run: ContainerRun, found: FoundContainer): Promise<End> {
-  const drained = drain(afterPosition(recordedOutput(container), found.positions, found.lost), run)
+  const seen = { stdout: found.positions.stdout.bytes, stderr: found.positions.stderr.bytes }
+  const counted: ContainerRun = {
+    ...run,
+    async output(piece) {
+      await run.output(piece)
+      seen[piece.stream] += piece.data.length
+    },
+  }
+  const drained = drain(afterPosition(recordedOutput(container), found.positions, found.lost), counted)
   drained.catch(() => undefined)
   const leftMs = Math.max(0, found.startedAtMs + run.timeoutMs - nowMs())
-  return followToEnd(container, run, drained, leftMs, (found.stopping ?? undefined) as StopCause | undefined)
+  const end = await followToEnd(container, run, drained, leftMs, (found.stopping ?? undefined) as StopCause | undefined)
+  const at = (bytes: number) => ({ bytes, tail: Buffer.alloc(0) })
+  await drain(afterPosition(recordedOutput(container), { stdout: at(seen.stdout), stderr: at(seen.stderr) }, found.lost), run)
+  return end
 }
 
 /** The first of exit, timeout and stop is the cause. */

@@ -24,7 +24,8 @@ echo "start $(date +%s%3N)" >> "$w"
 trap 'code=$?; echo "end $code $(date +%s%3N)" >> "$w"' EXIT
 `
 const COMMON = { runtime: 'bash', resources: { cpu: '1', memory: '64Mi', disk: '32Mi' }, gracePeriodSeconds: 2, files: { outputs: [] } }
-const numbered = (lines: number, pause = 'true') => `for i in $(seq 1 ${lines}); do echo "line $i"; ${pause}; done`
+// The last line has no end of its own: what is flushed when the process ends must not be lost either.
+const numbered = (lines: number, pause = 'true') => `for i in $(seq 1 ${lines - 1}); do echo "line $i"; ${pause}; done; printf "line ${lines}"`
 
 /** The jobs of a run besides its batch, spread over its time: half of them at once. */
 export function planJobs(seed: number, count: number, durationMs: number): PlannedJob[] {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { followUntil, readJob, stdoutOf, submitJob } from '../harness/follow.ts'
@@ -73,6 +73,26 @@ test('what was cancelled while the runner was away is stopped when it is back', 
   await platform.api('POST', `/v1/jobs/${jobId}/cancel`)
   await platform.start()
   assert.match(await waitFor(jobId, /event: end/), /"state":"cancelled"/)
+  assert.deepEqual(await leftOf(jobId), { containers: '', folders: [] })
+})
+
+test('after a restart of the machine nothing is taken over: the job is handed back, and runs again for no retry', async () => {
+  const jobId = await submit('echo "attempt $RGRID_ATTEMPT"; test "$RGRID_ATTEMPT" -gt 1 || sleep 300')
+  await waitFor(jobId, /attempt 1\\n/)
+  platform.kill('node-runner')
+  const [attempt] = (await read(jobId)).attempts
+  const path = join(platform.stateDir, 'node/attempts', attempt?.id ?? '', 'attempt.json')
+  writeFileSync(path, JSON.stringify({ ...JSON.parse(readFileSync(path, 'utf8')), bootId: 'of another start' }))
+  await platform.start()
+  await waitFor(jobId, /event: end/)
+  const job = await read(jobId)
+  assert.deepEqual(
+    job.attempts.map(({ state, message }) => [state, message]),
+    [
+      ['interrupted', 'the machine was restarted'],
+      ['succeeded', null],
+    ],
+  )
   assert.deepEqual(await leftOf(jobId), { containers: '', folders: [] })
 })
 
