@@ -60,7 +60,7 @@ async function goOn(run: AttemptRun, { container, startedAtMs }: Started): Promi
   return adoptContainer(container, containerRun(run), {
     startedAtMs,
     stopping: record.stopping,
-    positions: sink.positions,
+    known: sink.known,
     lost: () => void sink.say('rgrid: the runner was away, and a part of the output may be missing here').catch(() => undefined),
   })
 }

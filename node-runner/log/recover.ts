@@ -21,6 +21,8 @@ export interface RecoveredLog {
   /** Whether the last message says that nothing follows. */
   ended: boolean
   positions: Record<'stdout' | 'stderr', StreamPosition>
+  /** When its last output was read, milliseconds since 1970; 0 in an empty log. */
+  lastAtMs: number
 }
 
 /** So many of the last bytes of a stream are enough to know them again. */
@@ -30,7 +32,7 @@ const MAX_LINE_BYTES = 2 ** 21
 /** Reads a log file, an absent one as empty. A last line that was not written whole is cut off. */
 export async function recoverLog(path: string): Promise<RecoveredLog> {
   const nothing = (): StreamPosition => ({ bytes: 0, tail: Buffer.alloc(0) })
-  const found: RecoveredLog = { seq: 0, fileBytes: 0, kept: 0, ended: false, positions: { stdout: nothing(), stderr: nothing() } }
+  const found: RecoveredLog = { seq: 0, fileBytes: 0, kept: 0, ended: false, positions: { stdout: nothing(), stderr: nothing() }, lastAtMs: 0 }
   const info = await stat(path).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return undefined
     throw error
@@ -61,6 +63,7 @@ function add(found: RecoveredLog, message: LogMessage): void {
     const bytes = chunkBytes(chunk)
     found.kept += bytes.length
     if (chunk.stream === 'system') continue
+    found.lastAtMs = Math.max(found.lastAtMs, chunk.at)
     const position = found.positions[chunk.stream]
     position.bytes += bytes.length
     position.tail = Buffer.concat([position.tail, bytes]).subarray(-TAIL_BYTES)

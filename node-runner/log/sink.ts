@@ -19,8 +19,8 @@ export interface LogSink {
   end(): Promise<number>
   /** How many bytes are in the file. */
   written(): number
-  /** How much of the container's output was in the file when it was opened. */
-  positions: RecoveredLog['positions']
+  /** What was in the file when it was opened. */
+  known: Pick<RecoveredLog, 'positions' | 'lastAtMs'>
   close(): Promise<void>
 }
 
@@ -125,7 +125,7 @@ export async function createLogSink(path: string, maxBytes: number, appended: ()
       return seq
     },
     written: () => written,
-    positions: known.positions,
+    known,
     async close() {
       closing.abort()
       cancelTimer?.()

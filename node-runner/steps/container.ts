@@ -47,14 +47,14 @@ export interface FoundContainer {
   /** What the earlier run was stopping it for. */
   stopping: Cause | null
   /** How much of its output is in the log already. */
-  positions: RecoveredLog['positions']
+  known: Pick<RecoveredLog, 'positions' | 'lastAtMs'>
   /** Is told when the engine does not hold all of the output any more. */
   lost(): void
 }
 
 /** Goes on with a container that was started by an earlier run of this process, whether it has ended meanwhile or not. */
 export async function adoptContainer(container: Docker.Container, run: ContainerRun, found: FoundContainer): Promise<End> {
-  const seen = { stdout: found.positions.stdout.bytes, stderr: found.positions.stderr.bytes }
+  const seen = { stdout: found.known.positions.stdout.bytes, stderr: found.known.positions.stderr.bytes }
   const counted: ContainerRun = {
     ...run,
     async output(piece) {
@@ -62,12 +62,13 @@ export async function adoptContainer(container: Docker.Container, run: Container
       seen[piece.stream] += piece.data.length
     },
   }
-  const drained = drain(afterPosition(recordedOutput(container), found.positions, found.lost), counted)
+  const drained = drain(afterPosition(recordedOutput(container), found.known, found.lost), counted)
   drained.catch(() => undefined)
   const leftMs = Math.max(0, found.startedAtMs + run.timeoutMs - nowMs())
   const end = await followToEnd(container, run, drained, leftMs, (found.stopping ?? undefined) as StopCause | undefined)
   const at = (bytes: number) => ({ bytes, tail: Buffer.alloc(0) })
-  await drain(afterPosition(recordedOutput(container), { stdout: at(seen.stdout), stderr: at(seen.stderr) }, found.lost), run)
+  const whole = { positions: { stdout: at(seen.stdout), stderr: at(seen.stderr) }, lastAtMs: Number.POSITIVE_INFINITY }
+  await drain(afterPosition(recordedOutput(container), whole, found.lost), run)
   return end
 }
 
