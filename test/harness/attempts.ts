@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { pino } from 'pino'
+import type { FinishedReport } from '#bus/messages/report.ts'
 import { type ClaimedJob, createClaimStore } from '#store/claims.ts'
 import { createDbPool } from '#store/pool.ts'
 import { createClaims } from '../../scheduler/claims.ts'
@@ -51,5 +52,20 @@ export async function createAttempts(schedulerUrl: string, factory: Factory): Pr
     async close() {
       await Promise.all([store.close(), db.end()])
     },
+  }
+}
+
+/** What the node of a claimed job reports at its end, by default success. */
+export function aFinishedReport(job: Pick<ClaimedJob, 'attemptId' | 'leaseToken'>, change: Partial<FinishedReport> = {}): FinishedReport {
+  return {
+    kind: 'finished',
+    attemptId: job.attemptId,
+    leaseToken: job.leaseToken,
+    ...SUCCESS,
+    warnings: [],
+    artifacts: [],
+    logSeq: 0,
+    finishedAtMs: 0,
+    ...change,
   }
 }

@@ -12,6 +12,7 @@ import { createClaims } from '../../../scheduler/claims.ts'
 import { endAttempt, silentResult } from '../../../scheduler/finish.ts'
 import { createReports, type Reports } from '../../../scheduler/reports.ts'
 import { answerUploads } from '../../../scheduler/uploads.ts'
+import { aFinishedReport } from '../../harness/attempts.ts'
 import { createTestDatabase, type TestDatabase } from '../../harness/database.ts'
 import { createFactory, type Factory } from '../../harness/factory.ts'
 import { testServices } from '../../harness/services.ts'
@@ -58,25 +59,8 @@ async function assign(): Promise<ClaimedJob> {
 const lose = (job: ClaimedJob) =>
   db.transaction((tx) => endAttempt(tx, log, job.nodeId, job.attemptId, job.leaseToken, silentResult('lost', 'its node was not heard any more')))
 
-function finished(job: ClaimedJob, change: Partial<FinishedReport> = {}): FinishedReport {
-  return {
-    kind: 'finished',
-    attemptId: job.attemptId,
-    leaseToken: job.leaseToken,
-    cause: 'exit',
-    exitCode: 0,
-    transient: false,
-    message: null,
-    warnings: [],
-    imageDigest: null,
-    startedAtMs: 1_700_000_000_000,
-    finishedAtMs: 0,
-    artifacts: [],
-    logSeq: 3,
-    logArchived: true,
-    ...change,
-  }
-}
+const finished = (job: ClaimedJob, change: Partial<FinishedReport> = {}) =>
+  aFinishedReport(job, { startedAtMs: 1_700_000_000_000, logSeq: 3, logArchived: true, ...change })
 
 const progress = (job: ClaimedJob, state: ProgressReport['state']): ProgressReport => ({
   kind: 'progress',

@@ -5,6 +5,7 @@ import { ClaimReply, ClaimRequest } from '#bus/messages/claim.ts'
 import { ReportReply, ReportRequest } from '#bus/messages/report.ts'
 import { nodeRequestSubject } from '#bus/subjects.ts'
 import { createDbPool, type DatabasePool } from '#store/pool.ts'
+import { aFinishedReport } from '../../harness/attempts.ts'
 import { nodeBus } from '../../harness/bus.ts'
 import { createTestDatabase, type TestDatabase } from '../../harness/database.ts'
 import { createFactory, type Factory } from '../../harness/factory.ts'
@@ -60,23 +61,7 @@ test('jobs, claims and ends of attempts are counted', async (t) => {
   assert.equal(assignments.length, 1)
   assert.deepEqual(await values(...JOBS, 'rgrid_claims_total', 'rgrid_jobs_claimed_total'), [0, 2, 1, 1, 1])
   await claim()
-  const { attemptId, leaseToken } = assignments[0] as (typeof assignments)[0]
-  const report: ReportRequest = {
-    kind: 'finished',
-    attemptId,
-    leaseToken,
-    cause: 'exit',
-    exitCode: 0,
-    transient: false,
-    message: null,
-    warnings: [],
-    imageDigest: null,
-    startedAtMs: null,
-    finishedAtMs: Date.now(),
-    artifacts: [],
-    logSeq: 0,
-    logArchived: false,
-  }
+  const report = aFinishedReport(assignments[0] as (typeof assignments)[0])
   // Said twice, as nodes do when an answer is lost: counted once.
   for (let i = 0; i < 2; i++) await bus.request(nodeRequestSubject(nodeId, 'report'), ReportRequest, ReportReply, report, 5000)
   assert.deepEqual(await values(...JOBS, 'rgrid_claims_total', 'rgrid_jobs_claimed_total'), [0, 2, 0, 2, 1])

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict'
 import { after, before, beforeEach, test } from 'node:test'
 import { pino } from 'pino'
 import { sql } from 'slonik'
-import type { FinishedReport } from '#bus/messages/report.ts'
 import type { Spec } from '#core/job/spec.ts'
 import { type ClaimedJob, type ClaimStore, createClaimStore } from '#store/claims.ts'
 import { readOutbox } from '#store/events.ts'
@@ -10,6 +9,7 @@ import { nextHoldDueMs, releaseDueHolds } from '#store/holds.ts'
 import { createDbPool, type DatabasePool } from '#store/pool.ts'
 import { createClaims } from '../../../scheduler/claims.ts'
 import { createReports, type Reports } from '../../../scheduler/reports.ts'
+import { aFinishedReport } from '../../harness/attempts.ts'
 import { createTestDatabase, type TestDatabase } from '../../harness/database.ts'
 import { createFactory, type Factory } from '../../harness/factory.ts'
 
@@ -55,26 +55,6 @@ async function claimOne(): Promise<{ node: string; job: ClaimedJob }> {
   return { node, job }
 }
 
-function finished(job: ClaimedJob, change: Partial<FinishedReport> = {}): FinishedReport {
-  return {
-    kind: 'finished',
-    attemptId: job.attemptId,
-    leaseToken: job.leaseToken,
-    cause: 'exit',
-    exitCode: 0,
-    transient: false,
-    message: null,
-    warnings: [],
-    imageDigest: null,
-    startedAtMs: null,
-    finishedAtMs: 0,
-    artifacts: [],
-    logSeq: 0,
-    logArchived: false,
-    ...change,
-  }
-}
-
 test('a job goes through its steps to success, each step an event', async () => {
   const { node, job } = await assign()
   for (const state of ['preparing', 'running', 'finishing'] as const) {
@@ -83,7 +63,7 @@ test('a job goes through its steps to success, each step an event', async () => 
     assert.equal((await make.jobState(job.jobId)).reason, `${state} on ${node}`)
   }
   const artifacts = [{ path: 'out/a.txt', sizeBytes: 3, sha256: 'a'.repeat(64), executable: false }]
-  assert.deepEqual(await reports.report(node, finished(job, { artifacts })), { status: 'ok' })
+  assert.deepEqual(await reports.report(node, aFinishedReport(job, { artifacts })), { status: 'ok' })
   const state = await make.jobState(job.jobId)
   assert.deepEqual([state.state, state.cause, state.exit_code, state.reason], ['succeeded', 'exit', 0, null])
   assert.deepEqual(await make.eventTypes(job.jobId), ['job.assigned', 'job.started', 'job.succeeded'])
@@ -96,15 +76,15 @@ test('a job goes through its steps to success, each step an event', async () => 
 
 test('the same result twice is taken once', async () => {
   const { node, job } = await assign()
-  assert.deepEqual(await reports.report(node, finished(job, { exitCode: 3 })), { status: 'ok' })
-  assert.deepEqual(await reports.report(node, finished(job, { exitCode: 3 })), { status: 'ok' })
+  assert.deepEqual(await reports.report(node, aFinishedReport(job, { exitCode: 3 })), { status: 'ok' })
+  assert.deepEqual(await reports.report(node, aFinishedReport(job, { exitCode: 3 })), { status: 'ok' })
   assert.deepEqual(await make.eventTypes(job.jobId), ['job.assigned', 'job.failed'])
 })
 
 test('a report with text that Postgres cannot hold is taken all the same', async () => {
   const { node, job } = await assign()
   const artifacts = [{ path: 'a\u0000b', sizeBytes: 1, sha256: 'a'.repeat(64), executable: false }]
-  assert.deepEqual(await reports.report(node, finished(job, { exitCode: 1, message: 'nul \u0000 and half \ud800', warnings: ['\u0000'], artifacts })), {
+  assert.deepEqual(await reports.report(node, aFinishedReport(job, { exitCode: 1, message: 'nul \u0000 and half \ud800', warnings: ['\u0000'], artifacts })), {
     status: 'ok',
   })
   assert.equal((await make.jobState(job.jobId)).state, 'failed')
@@ -112,15 +92,15 @@ test('a report with text that Postgres cannot hold is taken all the same', async
 
 test('a report with a foreign lease or from a foreign node changes nothing', async () => {
   const { node, job } = await assign()
-  assert.deepEqual(await reports.report(node, finished(job, { leaseToken: 'forged' })), { status: 'stale' })
-  assert.deepEqual(await reports.report(await make.node(), finished(job)), { status: 'stale' })
-  assert.deepEqual(await reports.report(node, finished(job, { attemptId: 'att_none' })), { status: 'stale' })
+  assert.deepEqual(await reports.report(node, aFinishedReport(job, { leaseToken: 'forged' })), { status: 'stale' })
+  assert.deepEqual(await reports.report(await make.node(), aFinishedReport(job)), { status: 'stale' })
+  assert.deepEqual(await reports.report(node, aFinishedReport(job, { attemptId: 'att_none' })), { status: 'stale' })
   assert.equal((await make.jobState(job.jobId)).state, 'running')
 })
 
 test('a failing job is retried after its backoff, and fails when the retries are spent', async () => {
   const { node, job } = await assign({ retries: 1, backoff: { initialSeconds: 0.05 } })
-  await reports.report(node, finished(job, { exitCode: 1 }))
+  await reports.report(node, aFinishedReport(job, { exitCode: 1 }))
   const held = await make.jobState(job.jobId)
   assert.deepEqual([held.state, held.hold, held.retries_used], ['held', 'backoff', 1])
   assert.match(held.reason ?? '', /retry 1 of 1/)
@@ -129,19 +109,19 @@ test('a failing job is retried after its backoff, and fails when the retries are
   assert.equal(await releaseDueHolds(db), 1)
   const again = await claimOne()
   assert.equal(again.job.attemptNumber, 2)
-  await reports.report(again.node, finished(again.job, { exitCode: 1 }))
+  await reports.report(again.node, aFinishedReport(again.job, { exitCode: 1 }))
   assert.equal((await make.jobState(job.jobId)).state, 'failed')
 })
 
 test('retryOn decides which exit codes are retried', async () => {
   const { node, job } = await assign({ retries: 3, retryOn: { exitCodes: [75] } })
-  await reports.report(node, finished(job, { exitCode: 2 }))
+  await reports.report(node, aFinishedReport(job, { exitCode: 2 }))
   assert.equal((await make.jobState(job.jobId)).state, 'failed')
 })
 
 test('an interrupted attempt goes back to the queue and spends no retry', async () => {
   const { node, job } = await assign()
-  await reports.report(node, finished(job, { cause: 'interrupted', exitCode: null }))
+  await reports.report(node, aFinishedReport(job, { cause: 'interrupted', exitCode: null }))
   const state = await make.jobState(job.jobId)
   assert.deepEqual([state.state, state.retries_used, state.infra_retries_used], ['queued', 0, 0])
   assert.equal(woken, 1)
@@ -150,7 +130,7 @@ test('an interrupted attempt goes back to the queue and spends no retry', async 
 test('a cancel that came first wins over the exit code 0', async () => {
   const { node, job } = await assign()
   await admin.query(sql.unsafe`update jobs set cancel_requested_at = now() where id = ${job.jobId}`)
-  await reports.report(node, finished(job))
+  await reports.report(node, aFinishedReport(job))
   const state = await make.jobState(job.jobId)
   assert.deepEqual([state.state, state.cause], ['cancelled', 'cancelled'])
 })
@@ -161,7 +141,7 @@ test('each end of a job lets the next held one of its batch in, never more than 
   const first = await claimOne()
   await claimOne()
   assert.equal((await createClaims(store, log).claim(await make.node(), { slots: 2, memoryBytes: 2 ** 30 })).length, 0)
-  await reports.report(first.node, finished(first.job))
+  await reports.report(first.node, aFinishedReport(first.job))
   assert.equal(woken, 1)
   const third = await claimOne()
   assert.equal(third.job.batchIndex, 2)
@@ -172,8 +152,8 @@ test('a batch is complete when its last job ends, with the counts in its event',
   const batch = await make.batch({ size: 2 })
   for (let i = 0; i < 2; i++) await make.job({ batchId: batch, batchIndex: i })
   const [one, two] = [await claimOne(), await claimOne()]
-  await reports.report(one.node, finished(one.job))
-  await reports.report(two.node, finished(two.job, { exitCode: 9 }))
+  await reports.report(one.node, aFinishedReport(one.job))
+  await reports.report(two.node, aFinishedReport(two.job, { exitCode: 9 }))
   const event = (await readOutbox(db, 100)).find((entry) => entry.type === 'batch.completed')
   assert.deepEqual(event?.data, { size: 2, counts: { succeeded: 1, failed: 1 } })
 })
@@ -186,7 +166,7 @@ test('maxFailures cancels what no node has yet', async () => {
     await make.job({ batchId: batch, batchIndex: 2, held: 'batch' }),
   ]
   const first = await claimOne()
-  await reports.report(first.node, finished(first.job, { exitCode: 1 }))
+  await reports.report(first.node, aFinishedReport(first.job, { exitCode: 1 }))
   const states = await Promise.all(ids.map(async (id) => (await make.jobState(id)).state))
   assert.deepEqual(states, ['failed', 'cancelled', 'cancelled'])
 })
