@@ -13,6 +13,8 @@ const ADVICE: Readonly<Partial<Record<Cause, string>>> = {
   image: 'check --runtime; rgrid run --help names some',
   input: 'check that its inputs are still where they were',
   output: 'its log says what it wrote',
+  prepare_timeout: 'its image or inputs come slowly: prepareTimeoutSeconds',
+  queue_timeout: 'no node had room in time: rgrid nodes, or maxQueueSeconds',
 }
 
 /** A sentence about a job that did not succeed. */

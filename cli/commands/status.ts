@@ -1,4 +1,4 @@
-import type { BatchView, JobDetail } from '#core/api.ts'
+import type { AttemptView, BatchView, JobDetail } from '#core/api.ts'
 import { nowMs } from '#core/service/time.ts'
 import type { Command, Context } from '../command.ts'
 import { describeEnd } from '../describe.ts'
@@ -51,7 +51,7 @@ function showJob(print: Context['print'], job: JobDetail): void {
       ...job.attempts.map((attempt) => [
         String(attempt.number),
         attempt.state,
-        attempt.cause === null ? '' : describeEnd(attempt),
+        attempt.cause === null ? '' : describeEnd(attempt) + describeLate(attempt.lateResult),
         attempt.nodeId,
         attempt.startedAt ?? '-',
         attempt.finishedAt ?? '-',
@@ -59,4 +59,9 @@ function showJob(print: Context['print'], job: JobDetail): void {
     ])
   }
   for (const warning of job.warnings) print.say(print.colour('yellow', `warning: ${warning}`))
+}
+
+/** What the node of a lost attempt said too late; it changed nothing. */
+function describeLate(late: AttemptView['lateResult']): string {
+  return late === null ? '' : ` (its node said later: ${describeEnd({ ...late, cause: late.cause as AttemptView['cause'], message: null })})`
 }
