@@ -37,7 +37,11 @@ async function main(): Promise<void> {
   })
   const [seed, minutes] = [Number(values.seed ?? Date.now() % 1_000_000), Number(values.minutes)]
   const [jobCount, batchSize] = [Number(values.jobs ?? Math.round(80 * minutes)), Number(values.batch ?? Math.round(40 * minutes))]
-  if (values.help || ![seed, jobCount, batchSize].every(Number.isInteger) || !(minutes > 0 && minutes <= 60)) throw new Error(USAGE)
+  const isUsable = [seed, jobCount, batchSize].every(Number.isInteger) && batchSize > 0 && minutes > 0 && minutes <= 60
+  if (values.help || !isUsable) {
+    process.exitCode = values.help ? 0 : 2
+    return void process.stdout.write(`${USAGE}\n`)
+  }
 
   const durationMs = minutes * 60_000
   const schedule = planDisturbances({ seed, durationMs, leaseMs: LEASE_SECONDS * 1000, gateways: 2, schedulers: 2, runners: 3 })
