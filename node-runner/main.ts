@@ -109,7 +109,7 @@ async function main(): Promise<void> {
     docker,
     record: imageRecord,
     maxPercent: env.RGRID_IMAGE_DISK_PERCENT,
-    usedPercent: () => imageDiskPercent(docker),
+    usedPercent: () => imageDiskPercent(docker, dir),
     wanted: images.wanted,
     log,
   })

@@ -49,10 +49,13 @@ export async function collectImages(options: ImageCollectorOptions): Promise<str
   return removed
 }
 
-/** How full the disk is that the engine keeps its images on, in percent. */
-export async function imageDiskPercent(docker: Docker): Promise<number> {
+/** How full the disk is that the engine keeps its images on, in percent; that of `dir`, where a runner in a container does not see it. */
+export async function imageDiskPercent(docker: Docker, dir: string): Promise<number> {
   const { DockerRootDir } = (await docker.info()) as { DockerRootDir: string }
-  const disk = await statfs(DockerRootDir)
+  const disk = await statfs(DockerRootDir).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error
+    return statfs(dir)
+  })
   return 100 * (1 - disk.bavail / disk.blocks)
 }
 

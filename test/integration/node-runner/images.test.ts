@@ -97,6 +97,6 @@ test('a record that cannot be read counts as empty, and is written anew', async 
 })
 
 test('how full the disk is can be told', async () => {
-  const percent = await imageDiskPercent(docker)
+  const percent = await imageDiskPercent(docker, dir)
   assert.ok(percent > 0 && percent < 100)
 })
