@@ -45,7 +45,7 @@ export interface Objects {
   size(key: string): Promise<number | undefined>
   /** The bytes of an object; undefined when there is none. */
   read(key: string, signal?: AbortSignal): Promise<Readable | undefined>
-  delete(key: string): Promise<void>
+  delete(key: string, signal?: AbortSignal): Promise<void>
   /** Every object of the bucket. */
   list(signal: AbortSignal): AsyncGenerator<StoredObject>
   /** Creates the bucket when it is missing. */
@@ -100,8 +100,8 @@ export function createObjects(config: ObjectsConfig): Objects {
         throw error
       }
     },
-    async delete(key) {
-      await client.send(new DeleteObjectCommand(at(key)))
+    async delete(key, signal) {
+      await client.send(new DeleteObjectCommand(at(key)), signal ? { abortSignal: signal } : {})
     },
     async *list(signal) {
       for (let token: string | undefined, more = true; more; more = token !== undefined) {

@@ -22,7 +22,7 @@ export async function settleObjects(tx: Tx, attemptId: string, kept: readonly st
   const keys = sql.array([...kept], 'text')
   await tx.query(sql.unsafe`
     with kept as (delete from pending_objects where attempt_id = ${attemptId} and key = any(${keys}))
-    update pending_objects set delete_at = now() where attempt_id = ${attemptId} and key <> all(${keys})`)
+    update pending_objects set delete_at = least(now(), expires_at) where attempt_id = ${attemptId} and key <> all(${keys})`)
 }
 
 /** Notes that these objects are not wanted any more, in the transaction that takes their rows away. */
@@ -30,19 +30,28 @@ export async function discardObjects(tx: Tx, objects: readonly { key: string; at
   await tx.query(sql.unsafe`
     insert into pending_objects (key, attempt_id, delete_at, expires_at)
     select o.key, o."attemptId", now(), now() from jsonb_to_recordset(${JSON.stringify(objects)}::jsonb) as o(key text, "attemptId" text)
-    on conflict (key) do update set delete_at = now()`)
+    on conflict (key) do update set delete_at = least(now(), pending_objects.expires_at)`)
 }
 
 const DueRow = Type.Object({ key: Type.String() })
 
-/** Keys of objects that are to be deleted now. */
-export async function dueObjects(db: Db, limit: number): Promise<string[]> {
-  return [...(await db.anyFirst(sql.type(row(DueRow))`select key from pending_objects where delete_at <= now() order by delete_at limit ${limit}`))]
+/**
+ * Keys of objects that are to be deleted now, locked: whoever promises one of them anew waits until it is deleted, and so
+ * never has its upload deleted. What a live attempt was promised is not due, however late it is: it may still report it.
+ */
+export async function dueObjects(tx: Tx, limit: number, except: readonly string[]): Promise<string[]> {
+  return [
+    ...(await tx.anyFirst(sql.type(row(DueRow))`
+      select p.key from pending_objects p
+      where p.delete_at <= now() and p.key <> all(${sql.array([...except], 'text')})
+        and not exists (select 1 from attempts a where a.id = p.attempt_id and a.finished_at is null)
+      order by p.delete_at limit ${limit} for update of p skip locked`)),
+  ]
 }
 
 /** Notes that these objects were deleted: their rows go, or wait until nobody can upload the object any more. */
-export async function recordDeleted(db: Db, keys: readonly string[]): Promise<void> {
-  const these = sql.fragment`key = any(${sql.array([...keys], 'text')}) and delete_at <= now()`
-  await db.query(sql.unsafe`delete from pending_objects where ${these} and expires_at <= now()`)
-  await db.query(sql.unsafe`update pending_objects set delete_at = expires_at where ${these}`)
+export async function recordDeleted(tx: Tx, keys: readonly string[]): Promise<void> {
+  const these = sql.fragment`key = any(${sql.array([...keys], 'text')})`
+  await tx.query(sql.unsafe`delete from pending_objects where ${these} and expires_at <= now()`)
+  await tx.query(sql.unsafe`update pending_objects set delete_at = expires_at where ${these}`)
 }

@@ -90,7 +90,7 @@ async function deleteBatches(tx: Tx, limit: number): Promise<number> {
     limit ${limit} for no key update of b skip locked`)
   if (batchIds.length === 0) return 0
   const these = sql.array([...batchIds], 'text')
-  await tx.query(sql.unsafe`delete from events where batch_id = any(${these})`)
+  await tx.query(sql.unsafe`delete from events where batch_id = any(${these}) and job_id is null`)
   await tx.query(sql.unsafe`delete from batches where id = any(${these})`)
   return batchIds.length
 }

@@ -128,7 +128,8 @@ async function pullImage(docker: Docker, reference: string, signal: AbortSignal)
   } catch (error) {
     signal.throwIfAborted()
     const text = error instanceof Error ? error.message : String(error)
-    const permanent = /not found|manifest unknown|does not exist|denied|unauthorized|invalid reference|no matching manifest/i.test(text)
+    const permanent =
+      /not found|manifest unknown|name unknown|not known to registry|does not exist|denied|unauthorized|invalid reference|no matching manifest/i.test(text)
     throw new StepError('image', `${reference} cannot be pulled: ${text.trim()}`, { transient: !permanent })
   }
 }

@@ -26,6 +26,9 @@ alter table nodes add column drain_requested_at timestamptz;
 alter table nodes add column containers text[] not null default '{}';
 alter table nodes add column containers_at timestamptz;
 
+-- For the deletion of a batch: its own events, not those of its jobs.
+create index events_by_batch on events (batch_id) where job_id is null;
+
 alter table projects add column retain_jobs_days integer not null default 90 check (retain_jobs_days between 1 and 3650);
 alter table projects add column retain_logs_days integer not null default 30 check (retain_logs_days between 1 and 3650);
 alter table projects add column retain_artifacts_days integer not null default 30 check (retain_artifacts_days between 1 and 3650);
@@ -59,5 +62,5 @@ alter table projects drop column retain_jobs_days, drop column retain_logs_days,
 alter table nodes drop column drain_requested_at, drop column containers, drop column containers_at;
 alter table artifacts drop column expired_at;
 alter table attempts drop column late_cause, drop column late_exit_code, drop column late_at, drop column log_expired_at;
-drop index jobs_finished;
+drop index jobs_finished, events_by_batch;
 alter table jobs drop column queue_until;

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { after, before, beforeEach, test } from 'node:test'
-import { pino } from 'pino'
 import { sql } from 'slonik'
 import { createObjects, logKey, type Objects } from '#store/objects.ts'
 import { createDbPool, type DatabasePool } from '#store/pool.ts'
@@ -13,7 +12,6 @@ import { createTestDatabase, type TestDatabase } from '../../harness/database.ts
 import { createFactory, type Factory } from '../../harness/factory.ts'
 import { testServices } from '../../harness/services.ts'
 
-const log = pino({ level: 'silent' })
 let database: TestDatabase
 let admin: DatabasePool
 let gateway: DatabasePool
@@ -79,38 +77,6 @@ async function passDays(days: number): Promise<void> {
   await admin.query(sql.unsafe`update batches set finished_at = finished_at - make_interval(days => ${days}) where finished_at is not null`)
 }
 
-test('what a node uploaded and did not live to report is deleted, and again when nobody can upload it any more', async () => {
-  const kept = await work(true)
-  const lost = await work(false)
-  assert.equal((await keys()).length, 4)
-  assert.deepEqual(await collectObjects(db, objects, log), { deleted: 2, failed: 0 })
-  assert.deepEqual(
-    (await keys()).filter((key) => key.includes('artifacts/')),
-    [kept.outputKey],
-  )
-  // The address is still good: its bearer uploads once more.
-  await put(lost.put, 'hello')
-  assert.deepEqual(await collectObjects(db, objects, log), { deleted: 0, failed: 0 })
-  assert.ok((await keys()).includes(lost.outputKey))
-  await admin.query(sql.unsafe`update pending_objects set delete_at = now(), expires_at = now()`)
-  assert.deepEqual(await collectObjects(db, objects, log), { deleted: 2, failed: 0 })
-  assert.ok(!(await keys()).includes(lost.outputKey))
-  assert.equal(await admin.exists(sql.unsafe`select 1 from pending_objects`), false)
-  await passDays(91)
-  await step('artifacts')
-  await step('logs')
-  await collectObjects(db, objects, log)
-  assert.deepEqual(await keys(), [])
-})
-
-test('an object store that is away keeps nothing from being deleted later', async () => {
-  await work(false)
-  const away = { delete: () => Promise.reject(new Error('away')) }
-  assert.deepEqual(await collectObjects(db, away, log), { deleted: 0, failed: 2 })
-  assert.deepEqual(await collectObjects(db, objects, log), { deleted: 2, failed: 0 })
-  assert.deepEqual(await keys(), [])
-})
-
 test('artifacts, logs and jobs go each at their own time, by the days of their project', async () => {
   const { jobId } = await work(true)
   await make.job()
@@ -120,7 +86,7 @@ test('artifacts, logs and jobs go each at their own time, by the days of their p
   await passDays(3)
   assert.deepEqual([await step('artifacts'), await step('logs'), await step('jobs')], [1, 0, 0])
   assert.deepEqual([await step('artifacts'), await step('logs')], [0, 0], 'once')
-  await collectObjects(db, objects, log)
+  await collectObjects(db, objects)
   assert.deepEqual(await keys(), [])
   await passDays(4)
   assert.equal(await step('jobs'), 1)
@@ -144,6 +110,6 @@ test('a job goes with what it still has, and only when its events were relayed; 
   assert.equal(await step('jobs'), 0, 'its events wait in the outbox')
   await admin.query(sql.unsafe`delete from outbox`)
   assert.deepEqual([await step('batches'), await step('jobs'), await step('batches')], [0, 1, 1])
-  await collectObjects(db, objects, log)
+  await collectObjects(db, objects)
   assert.deepEqual(await keys(), [])
 })
