@@ -1,5 +1,5 @@
 import { errorText } from '#core/errors.ts'
-import { examineDatabase, type Finding, MAX_PROBLEMS, pendingKeys, WANTED_OBJECTS } from '#store/doctor.ts'
+import { examineDatabase, type Finding, knownKeys, MAX_PROBLEMS, WANTED_OBJECTS } from '#store/doctor.ts'
 import type { GatewayDeps } from './deps.ts'
 
 /** An event that waits longer than this is not being relayed. */
@@ -29,39 +29,73 @@ async function examineObjects(deps: GatewayDeps, signal: AbortSignal): Promise<F
   }
   try {
     const listed = new Map<string, number>()
+    let lastKey: string | undefined
     for await (const object of deps.objects.list(signal)) {
-      if (listed.size >= MAX_OBJECTS) return { ...finding, problems: [`there are more than ${MAX_OBJECTS} objects: too many to compare in one look`] }
+      if (listed.size >= MAX_OBJECTS) {
+        // Listed in the order of their keys: what lies behind this one is not looked at.
+        lastKey = [...listed.keys()].at(-1)
+        finding.name += ` (the first ${MAX_OBJECTS})`
+        break
+      }
       listed.set(object.key, object.sizeBytes)
     }
     finding.checked = listed.size
-    for (const kind of WANTED_OBJECTS) await compareRows(deps, kind, listed, finding.problems)
-    await nameStrays(deps, [...listed.keys()], finding.problems)
+    for (const kind of WANTED_OBJECTS) await compareRows(deps, kind, listed, lastKey, finding.problems, signal)
+    await nameStrays(deps, [...listed.keys()], finding.problems, signal)
   } catch (error) {
-    finding.problems.push(`the object store does not answer: ${errorText(error)}`)
+    finding.problems.push(`the object store could not be compared to its end: ${errorText(error)}`)
   }
   return finding
 }
 
-async function compareRows(deps: GatewayDeps, kind: (typeof WANTED_OBJECTS)[number], listed: Map<string, number>, problems: string[]): Promise<void> {
+type Kind = (typeof WANTED_OBJECTS)[number]
+
+async function compareRows(
+  deps: GatewayDeps,
+  kind: Kind,
+  listed: Map<string, number>,
+  lastKey: string | undefined,
+  problems: string[],
+  signal: AbortSignal,
+): Promise<void> {
   for (let afterId = '', more = true; more && problems.length < MAX_PROBLEMS; ) {
+    signal.throwIfAborted()
     const rows = await kind.page(deps.db, afterId, PAGE)
-    for (const { id, key, sizeBytes } of rows) {
+    const looked = lastKey === undefined ? rows : rows.filter(({ key }) => isNotBehind(key, lastKey))
+    for (const { id, key, sizeBytes } of looked) {
       // What came after the listing is asked for by itself.
       const found = listed.get(key) ?? (await deps.objects.size(key))
-      if (found === undefined) problems.push(`${kind.what} ${id} has no object ${key}`)
-      else if (sizeBytes !== null && found !== sizeBytes)
-        problems.push(`${kind.what} ${id} is ${found} bytes long in the object store, its row says ${sizeBytes}`)
       listed.delete(key)
+      if (found === undefined) {
+        // Unless it has expired meanwhile.
+        if (await knownAgain(deps, kind, id)) problems.push(`${kind.what} ${id} has no object ${key}`)
+      } else if (sizeBytes !== null && found !== sizeBytes)
+        problems.push(`${kind.what} ${id} is ${found} bytes long in the object store, its row says ${sizeBytes}`)
     }
     more = rows.length === PAGE
     afterId = rows.at(-1)?.id ?? afterId
   }
 }
 
-async function nameStrays(deps: GatewayDeps, keys: string[], problems: string[]): Promise<void> {
+/** Whether the row still says that there is an object: it is among the first behind an id that is one place shorter. */
+async function knownAgain(deps: GatewayDeps, kind: Kind, id: string): Promise<boolean> {
+  return (await kind.page(deps.db, id.slice(0, -1), 40)).some((row) => row.id === id)
+}
+
+/** S3 lists keys in the order of their UTF-8 bytes. */
+function isNotBehind(key: string, lastKey: string): boolean {
+  return Buffer.compare(Buffer.from(key), Buffer.from(lastKey)) <= 0
+}
+
+/** Looked up once more, as an attempt may have ended, or the object been deleted, while this ran. */
+async function nameStrays(deps: GatewayDeps, keys: string[], problems: string[], signal: AbortSignal): Promise<void> {
   while (keys.length > 0 && problems.length < MAX_PROBLEMS) {
+    signal.throwIfAborted()
     const page = keys.splice(0, PAGE)
-    const pending = await pendingKeys(deps.db, page)
-    for (const key of page) if (!pending.has(key)) problems.push(`the object ${key} has no row`)
+    const known = await knownKeys(deps.db, page)
+    for (const key of page) {
+      if (known.has(key) || (await deps.objects.size(key)) === undefined) continue
+      if (!(await knownKeys(deps.db, [key])).has(key)) problems.push(`the object ${key} has no row`)
+    }
   }
 }

@@ -3,7 +3,7 @@ import { createLoop, type Loop } from '#core/service/loop.ts'
 import type { DatabasePool } from '#store/pool.ts'
 import { RETENTION_STEPS } from '#store/retention.ts'
 
-const EVERY_MS = 60_000
+const EVERY_MS = 5 * 60_000
 /** Small, so that no transaction is long; as long as a step finds as many as this, it goes on. */
 const BATCH = 200
 

@@ -172,10 +172,14 @@ async function objectRows(db: Db, statement: Statement): Promise<WantedObject[]>
   return rows.map((object) => ({ id: object.id, key: object.key, sizeBytes: object.size_bytes }))
 }
 
-/** Of these keys, those of objects that are under way: announced, promised to a node, or to be deleted. */
-export async function pendingKeys(db: Db, keys: readonly string[]): Promise<Set<string>> {
+/** Of these keys, those that a row knows: wanted, announced, promised to a node, or to be deleted. For few keys. */
+export async function knownKeys(db: Db, keys: readonly string[]): Promise<Set<string>> {
   const these = sql.array([...keys], 'text')
+  const attempts = keys.map((key) => /\/(att_[^/.]+)\.ndjson\.gz$/.exec(key)?.[1] ?? '')
   const found = await db.anyFirst(sql.type(row(Type.Object({ key: Type.String() })))`
-    select key from pending_objects where key = any(${these}) union all select key from files where state <> 'ready' and key = any(${these})`)
+    select key from pending_objects where key = any(${these})
+    union all select key from files where key = any(${these})
+    union all select key from artifacts where key = any(${these})
+    union all select k.key from unnest(${these}, ${sql.array(attempts, 'text')}) as k(key, attempt_id) join attempts a on a.id = k.attempt_id and a.log_archived`)
   return new Set(found)
 }

@@ -5,6 +5,8 @@ import { row } from './row.ts'
 
 /** How long after its address has expired an upload that began in time may still end, in seconds. */
 const LATE_UPLOAD_SECONDS = 900
+/** Rows of one INSERT. */
+const CHUNK = 2000
 
 /**
  * Notes objects that a node may upload from now on, before it is told how. Those that no report turns into an artifact
@@ -27,10 +29,13 @@ export async function settleObjects(tx: Tx, attemptId: string, kept: readonly st
 
 /** Notes that these objects are not wanted any more, in the transaction that takes their rows away. */
 export async function discardObjects(tx: Tx, objects: readonly { key: string; attemptId: string }[]): Promise<void> {
-  await tx.query(sql.unsafe`
-    insert into pending_objects (key, attempt_id, delete_at, expires_at)
-    select o.key, o."attemptId", now(), now() from jsonb_to_recordset(${JSON.stringify(objects)}::jsonb) as o(key text, "attemptId" text)
-    on conflict (key) do update set delete_at = least(now(), pending_objects.expires_at)`)
+  for (let start = 0; start < objects.length; start += CHUNK) {
+    const chunk = JSON.stringify(objects.slice(start, start + CHUNK))
+    await tx.query(sql.unsafe`
+      insert into pending_objects (key, attempt_id, delete_at, expires_at)
+      select o.key, o."attemptId", now(), now() from jsonb_to_recordset(${chunk}::jsonb) as o(key text, "attemptId" text)
+      on conflict (key) do update set delete_at = least(now(), pending_objects.expires_at)`)
+  }
 }
 
 const DueRow = Type.Object({ key: Type.String() })

@@ -59,7 +59,9 @@ async function deleteJobs(tx: Tx, limit: number): Promise<number> {
   const jobIds = await tx.anyFirst(sql.type(IdRow)`
     select j.id from projects p
       join jobs j on j.project_id = p.id and j.finished_at < now() - make_interval(days => p.retain_jobs_days)
-    where not exists (select 1 from events e join outbox o on o.event_id = e.id where e.job_id = j.id)
+    -- A batch is counted by its jobs until it has ended.
+    where (j.batch_id is null or exists (select 1 from batches b where b.id = j.batch_id and b.finished_at is not null))
+      and not exists (select 1 from events e join outbox o on o.event_id = e.id where e.job_id = j.id)
     limit ${limit} for no key update of j skip locked`)
   if (jobIds.length === 0) return 0
   const these = sql.array([...jobIds], 'text')
@@ -86,7 +88,7 @@ async function deleteBatches(tx: Tx, limit: number): Promise<number> {
     select b.id from projects p
       join batches b on b.project_id = p.id and b.finished_at < now() - make_interval(days => p.retain_jobs_days)
     where not exists (select 1 from jobs where batch_id = b.id)
-      and not exists (select 1 from events e join outbox o on o.event_id = e.id where e.batch_id = b.id)
+      and not exists (select 1 from events e join outbox o on o.event_id = e.id where e.batch_id = b.id and e.job_id is null)
     limit ${limit} for no key update of b skip locked`)
   if (batchIds.length === 0) return 0
   const these = sql.array([...batchIds], 'text')

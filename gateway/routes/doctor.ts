@@ -4,7 +4,8 @@ import type { GatewayDeps } from '../deps.ts'
 import { examine } from '../doctor.ts'
 import { requireOperator } from '../plugins/auth.ts'
 
-const DEADLINE_MS = 60_000
+/** Below what clients wait. */
+const DEADLINE_MS = 45_000
 
 /** What operators ask when something seems wrong. */
 export const doctorRoutes: FastifyPluginAsyncTypebox<{ deps: GatewayDeps }> = async (app, { deps }) => {

@@ -3,7 +3,7 @@ import type Docker from 'dockerode'
 import { errorText } from '#core/errors.ts'
 import type { Log } from '#core/service/log.ts'
 import { createLoop, type Loop } from '#core/service/loop.ts'
-import type { ImageRecord } from './record.ts'
+import type { ImageRecord, PulledImage } from './record.ts'
 
 const EVERY_MS = 60_000
 
@@ -34,15 +34,23 @@ export async function collectImages(options: ImageCollectorOptions): Promise<str
   const removed: string[] = []
   for (const image of record.all().sort((a, b) => a.lastUsedMs - b.lastUsedMs)) {
     if ((await options.usedPercent()) <= options.maxPercent) break
-    // Asked anew for each: a job may have begun meanwhile.
-    if (options.wanted().has(image.reference) || (await isUsed(docker, image.id))) continue
-    try {
-      await removeImage(docker, image.id)
+    const names = await namesOf(docker, image.id)
+    if (!names) {
+      // Gone, by whoever's hand.
       await record.removed(image.id)
-      removed.push(image.reference)
+      continue
+    }
+    // Somebody else has given it a name of their own, or a container has it.
+    if (!names.every((name) => isOurs(name, image)) || (await isUsed(docker, image.id))) continue
+    // Asked last: a job may have begun meanwhile.
+    if (image.references.some((reference) => options.wanted().has(reference))) continue
+    try {
+      for (const name of names.length > 0 ? names : [image.id]) await removeName(docker, name)
+      await record.removed(image.id)
+      removed.push(...image.references)
     } catch (error) {
-      // In use after all, or tagged by somebody else: it is tried again the next time.
-      log.debug({ image: image.reference, error: errorText(error) }, 'an image could not be removed')
+      // In use after all: it is tried again the next time.
+      log.debug({ images: image.references, error: errorText(error) }, 'an image could not be removed')
     }
   }
   if (removed.length > 0) log.info({ removed }, 'images removed: the disk was too full')
@@ -56,24 +64,35 @@ export async function imageDiskPercent(docker: Docker, dir: string): Promise<num
     if (error.code !== 'ENOENT') throw error
     return statfs(dir)
   })
-  return 100 * (1 - disk.bavail / disk.blocks)
+  // As df(1) reckons: what is kept for root counts neither as used nor as free.
+  const used = disk.blocks - disk.bfree
+  return (100 * used) / (used + disk.bavail)
 }
 
 async function isUsed(docker: Docker, imageId: string): Promise<boolean> {
   return (await docker.listContainers({ all: true, filters: { ancestor: [imageId] } })).length > 0
 }
 
-/** Each of its names, then the image: without force, so that the engine refuses what is in use. Gone is as wanted. */
-async function removeImage(docker: Docker, imageId: string): Promise<void> {
+/** What the engine calls an image: tags and digests; undefined when it has none of that id. */
+async function namesOf(docker: Docker, imageId: string): Promise<string[] | undefined> {
   try {
     const { RepoTags, RepoDigests } = await docker.getImage(imageId).inspect()
-    const names = [...(RepoTags ?? []), ...(RepoDigests ?? [])]
-    for (const name of names.length > 0 ? names : [imageId]) await removeName(docker, name)
+    return [...(RepoTags ?? []), ...(RepoDigests ?? [])]
   } catch (error) {
-    if ((error as { statusCode?: number }).statusCode !== 404) throw error
+    if ((error as { statusCode?: number }).statusCode === 404) return undefined
+    throw error
   }
 }
 
+/** A tag that was pulled, or the digest of a repository that was pulled from. */
+function isOurs(name: string, image: PulledImage): boolean {
+  const repository = (text: string) => text.replace(/@.*$/, '').replace(/:[^:/]*$/, '')
+  return image.references.some(
+    (reference) => reference === name || `${reference}:latest` === name || (name.includes('@') && repository(name) === repository(reference)),
+  )
+}
+
+/** Without force, so that the engine refuses what is in use. Gone is as wanted. */
 async function removeName(docker: Docker, name: string): Promise<void> {
   await docker
     .getImage(name)

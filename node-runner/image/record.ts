@@ -5,11 +5,12 @@ import { Value } from '@sinclair/typebox/value'
 import type { Log } from '#core/service/log.ts'
 import { writeWhole } from '../files.ts'
 
-const PulledImage = Type.Object({ id: Type.String(), reference: Type.String(), lastUsedMs: Type.Integer() })
-/** An image that this runner brought to the machine. */
+const PulledImage = Type.Object({ id: Type.String(), references: Type.Array(Type.String()), lastUsedMs: Type.Integer() })
+/** An image that this runner brought to the machine, by the names that it asked for. */
 export type PulledImage = Static<typeof PulledImage>
 
 const Images = Type.Array(PulledImage)
+const WRITE_AFTER_MS = 60_000
 
 /** Which images this runner has pulled, and when each was used last; kept in a file. The engine itself tells neither. */
 export interface ImageRecord {
@@ -43,14 +44,17 @@ export async function openImageRecord(dir: string, log: Log, nowMs: () => number
   return {
     all: () => [...images.values()],
     async pulled(reference, id) {
-      images.set(id, { id, reference, lastUsedMs: nowMs() })
+      const names = new Set([...(images.get(id)?.references ?? []), reference])
+      images.set(id, { id, references: [...names], lastUsedMs: nowMs() })
       await save()
     },
     async used(id) {
       const image = images.get(id)
       if (!image) return
+      const sinceMs = nowMs() - image.lastUsedMs
       image.lastUsedMs = nowMs()
-      await save()
+      // Kept to the minute: a node that runs a job a second need not write each time.
+      if (sinceMs >= WRITE_AFTER_MS) await save()
     },
     async removed(id) {
       if (images.delete(id)) await save()

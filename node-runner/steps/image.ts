@@ -1,4 +1,5 @@
 import type Docker from 'dockerode'
+import { lines } from '#core/lines.ts'
 import { pause, untilAborted } from '#core/service/time.ts'
 import type { ImageRecord } from '../image/record.ts'
 import { StepError } from '../step-error.ts'
@@ -31,7 +32,7 @@ const PAUSE_MS = 2000
 
 /**
  * See the interface. Pulls and uses are noted in `record`. A pull that nobody waits for any more is called off: engine
- * 20.10 hears of it only between layers, but no later attempt has to wait for a pull that hangs.
+ * 20.10 notices it with the next byte that comes, but no later attempt has to wait for a pull that hangs.
  */
 export function createImages(docker: Docker, record: Pick<ImageRecord, 'pulled' | 'used'>): Images {
   const pulls = new Map<string, Pull>()
@@ -90,6 +91,8 @@ export function createImages(docker: Docker, record: Pick<ImageRecord, 'pulled' 
   return {
     wanted: () => new Set(wanted.keys()),
     async ensure(reference, signal) {
+      // The engine takes its parts for a path of its API.
+      if (/\/\/|\.\./.test(reference)) throw new StepError('image', `${reference} is no image reference`)
       wanted.set(reference, (wanted.get(reference) ?? 0) + 1)
       try {
         return await bring(reference, signal)
@@ -116,21 +119,25 @@ async function pullPatiently(docker: Docker, reference: string, signal: AbortSig
 
 async function pullImage(docker: Docker, reference: string, signal: AbortSignal): Promise<void> {
   try {
-    const stream = await docker.createImage({ fromImage: withTag(reference), abortSignal: signal })
-    const { promise, resolve, reject } = Promise.withResolvers<void>()
-    // Errors come inside a stream that began with 200.
-    docker.modem.followProgress(stream, (error: Error | null, output: { error?: string }[]) => {
-      const failed = error?.message ?? output.find((line) => line.error)?.error
-      if (failed) reject(new Error(failed))
-      else resolve()
-    })
-    await untilAborted(promise, signal)
+    const stream = (await docker.createImage({ fromImage: withTag(reference), abortSignal: signal })) as unknown as AsyncIterable<Uint8Array>
+    await untilAborted(readProgress(stream), signal)
   } catch (error) {
     signal.throwIfAborted()
     const text = error instanceof Error ? error.message : String(error)
-    const permanent =
-      /not found|manifest unknown|name unknown|not known to registry|does not exist|denied|unauthorized|invalid reference|no matching manifest/i.test(text)
-    throw new StepError('image', `${reference} cannot be pulled: ${text.trim()}`, { transient: !permanent })
+    throw new StepError('image', `${reference} cannot be pulled: ${text.trim()}`, { transient: MAY_PASS.test(text) || !PERMANENT.test(text) })
+  }
+}
+
+const MAY_PASS = /too ?many ?requests|429|timeout|timed out|connection refused|connection reset|temporar/i
+const PERMANENT = /not found|manifest unknown|name unknown|not known to registry|does not exist|denied|unauthorized|invalid reference|no matching manifest/i
+const MAX_LINE_BYTES = 2 ** 20
+
+/** The engine answers 200 and tells of errors inside the stream, a JSON document a line. */
+async function readProgress(stream: AsyncIterable<Uint8Array>): Promise<void> {
+  for await (const line of lines(stream, MAX_LINE_BYTES)) {
+    if (line.toString().trim() === '') continue
+    const { error } = JSON.parse(line.toString('utf8')) as { error?: string }
+    if (error) throw new Error(error)
   }
 }
 

@@ -73,14 +73,29 @@ test('what a container has, what an attempt wants, and what was not pulled by th
   assert.deepEqual([await isThere(inUse.reference), await isThere(wanted.reference), await isThere(foreign.reference)], [true, true, true])
 })
 
+test('a name that somebody else gave keeps the image, and each name that an attempt wants does', async () => {
+  const [tagged, twice] = [await anImage(), await anImage()]
+  await record.pulled(tagged.reference, tagged.id)
+  await docker.getImage(tagged.id).tag({ repo: tagged.reference.split(':')[0] as string, tag: 'keep' })
+  made.push(tagged.reference.replace(/:1$/, ':keep'))
+  const other = twice.reference.replace(/:1$/, ':2')
+  await docker.getImage(twice.id).tag({ repo: other.split(':')[0] as string, tag: '2' })
+  made.push(other)
+  await record.pulled(twice.reference, twice.id)
+  await record.pulled(other, twice.id)
+  assert.deepEqual(await collect({ until: 99, wanted: () => new Set([twice.reference]) }), [])
+  assert.deepEqual([await isThere(tagged.reference), await isThere(other)], [true, true])
+  assert.deepEqual(await collect({ until: 99 }), [twice.reference, other])
+})
+
 test('what was pulled is known after a restart; an image that has gone meanwhile is forgotten', async () => {
   const image = await anImage()
   await record.pulled(image.reference, image.id)
   await docker.getImage(image.reference).remove()
   const again = await openImageRecord(dir, log, () => now++)
   assert.deepEqual(
-    again.all().map(({ reference }) => reference),
-    [image.reference],
+    again.all().map(({ references }) => references),
+    [[image.reference]],
   )
   await collect({ until: 1, record: again })
   assert.deepEqual(again.all(), [])
