@@ -117,8 +117,8 @@ test('a job goes with what it still has, and only when its events were relayed; 
 test('a job of a batch that has not ended stays: the batch is counted by its jobs', async () => {
   const batchId = await make.batch({ size: 2 })
   const jobId = await make.job({ batchId, batchIndex: 0 })
-  await attempts.finish(await attempts.assign(jobId))
   await make.job({ batchId, batchIndex: 1 })
+  await attempts.finish(await attempts.assign(jobId))
   await passDays(91)
   assert.equal(await step('jobs'), 0)
 })
