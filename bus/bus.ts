@@ -14,7 +14,6 @@ import {
 } from 'nats'
 import { errorText } from '#core/errors.ts'
 import type { Log } from '#core/service/log.ts'
-import { nowMs } from '#core/service/time.ts'
 import { decode, encode } from './codec.ts'
 import { inboxPrefix } from './subjects.ts'
 
@@ -38,8 +37,8 @@ export interface Bus {
     handle: (message: Static<Q>, subject: string) => Promise<Static<A>>,
     replyAllowed?: (reply: string, subject: string) => boolean,
   ): Subscription
-  /** Since when the connection has been up without a break, milliseconds since 1970; undefined while it is down. */
-  connectedSinceMs(): number | undefined
+  /** Whether the connection is up, as far as the client knows: a dead one may be noticed late. */
+  isConnected(): boolean
   /** Calls `listener` each time the connection is up again. */
   onReconnect(listener: () => void): void
   /** Messages that did not fit their schema, or whose reply was refused, since the start. */
@@ -78,16 +77,16 @@ export async function connectNode(options: { nodeId: string; url: string; jwt: (
 
 function wrap(connection: NatsConnection, log: Log): Bus {
   const jetstream = connection.jetstream()
-  let connectedSince: number | undefined = nowMs()
+  let connected = true
   let bad = 0
   const listeners: (() => void)[] = []
   void watchStatus()
 
   async function watchStatus(): Promise<void> {
     for await (const status of connection.status()) {
-      if (status.type === Events.Disconnect) connectedSince = undefined
+      if (status.type === Events.Disconnect) connected = false
       if (status.type === Events.Reconnect) {
-        connectedSince = nowMs()
+        connected = true
         for (const listener of listeners) listener()
       }
       if (status.type === Events.Disconnect || status.type === Events.Reconnect || status.type === Events.Error)
@@ -150,7 +149,7 @@ function wrap(connection: NatsConnection, log: Log): Bus {
       }
       return connection.subscribe(subject, { queue, callback })
     },
-    connectedSinceMs: () => connectedSince,
+    isConnected: () => connected,
     onReconnect: (listener) => void listeners.push(listener),
     badMessages: () => bad,
     async close() {

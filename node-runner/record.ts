@@ -5,11 +5,11 @@ import { type Static, Type } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 import { Assignment } from '#bus/messages/claim.ts'
 import { FinishedReport } from '#bus/messages/report.ts'
+import { maybe } from '#core/api.ts'
 import type { Cause } from '#core/job/state.ts'
 import { writeDurably, writeWhole } from './files.ts'
 import type { Workspace } from './steps/workspace.ts'
 
-const maybe = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) => Type.Union([schema, Type.Null()])
 const cause = Type.Unsafe<Cause>(Type.String())
 
 /**

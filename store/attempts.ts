@@ -1,12 +1,11 @@
 import { Type } from '@sinclair/typebox'
 import { sql } from 'slonik'
+import { maybe } from '#core/api.ts'
 import type { ResolvedSpec } from '#core/job/resolve.ts'
 import type { AttemptState } from '#core/job/state.ts'
 import { recordEvents } from './events.ts'
 import type { Db, Tx } from './pool.ts'
 import { row } from './row.ts'
-
-const maybe = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) => Type.Union([schema, Type.Null()])
 
 const LeasedRow = Type.Object({
   attempt_id: Type.String(),

@@ -1,11 +1,11 @@
 import { Type } from '@sinclair/typebox'
 import { sql } from 'slonik'
+import { maybe } from '#core/api.ts'
 import { recordEvents } from './events.ts'
 import { lockBatch, releaseBatchHolds, settleBatch } from './holds.ts'
 import type { Tx } from './pool.ts'
 import { row } from './row.ts'
 
-const maybe = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) => Type.Union([schema, Type.Null()])
 const CancelledRow = row(
   Type.Object({
     id: Type.String(),

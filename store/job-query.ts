@@ -1,12 +1,11 @@
 import { Type } from '@sinclair/typebox'
 import { sql } from 'slonik'
-import type { AttemptView, BatchView, JobDetail, JobView } from '#core/api.ts'
+import { type AttemptView, type BatchView, type JobDetail, type JobView, maybe } from '#core/api.ts'
 import { JOB_STATES } from '#core/job/state.ts'
 import { nowMs } from '#core/service/time.ts'
 import type { Db } from './pool.ts'
 import { row } from './row.ts'
 
-const maybe = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) => Type.Union([schema, Type.Null()])
 const Json = Type.Unsafe<unknown>(Type.Any())
 
 /** Counting those ahead in the queue stops here: "1000 or more" says enough. */

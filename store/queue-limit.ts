@@ -1,13 +1,13 @@
 import { Type } from '@sinclair/typebox'
 import { sql } from 'slonik'
+import { maybe } from '#core/api.ts'
 import { recordEvents } from './events.ts'
 import { lockBatch, releaseBatchHolds, settleBatch } from './holds.ts'
 import type { DatabasePool, Db, Tx } from './pool.ts'
 import { row } from './row.ts'
 
-const maybeString = Type.Union([Type.String(), Type.Null()])
-const OverdueRow = row(Type.Object({ id: Type.String(), batch_id: maybeString }))
-const FailedRow = row(Type.Object({ id: Type.String(), account_id: Type.String(), project_id: Type.String(), batch_id: maybeString }))
+const OverdueRow = row(Type.Object({ id: Type.String(), batch_id: maybe(Type.String()) }))
+const FailedRow = row(Type.Object({ id: Type.String(), account_id: Type.String(), project_id: Type.String(), batch_id: maybe(Type.String()) }))
 
 /**
  * Fails jobs that waited in the queue longer than their `maxQueueSeconds`; returns how many jobs of their batches came

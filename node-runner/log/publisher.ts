@@ -39,7 +39,7 @@ export function createLogPublisher(bus: Bus, nodeId: string, attemptId: string, 
         const { bytesRead } = await file.read(buffer, 0, READ_BYTES, acknowledged)
         const end = buffer.subarray(0, bytesRead).lastIndexOf(10) + 1
         // What is published while the connection is down piles up in the client.
-        if (end > 0 && bus.connectedSinceMs() === undefined) {
+        if (end > 0 && !bus.isConnected()) {
           await pause(RETRY_MS, stopping.signal)
           continue
         }

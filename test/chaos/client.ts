@@ -1,4 +1,4 @@
-import { pause, sleep } from '#core/service/time.ts'
+import { sleep } from '#core/service/time.ts'
 
 /** The API as a patient client uses it: any gateway, again after a failure. */
 export interface Client {
@@ -63,7 +63,7 @@ export function createClient(apiUrls: readonly string[], apiKey: string): Client
         } catch (error) {
           if (error instanceof TypeError && /was refused/.test(error.message)) throw error
           // The answer may be lost, or still on its way into the database.
-          await pause(AGAIN_MS * 3, new AbortController().signal)
+          await sleep(AGAIN_MS * 3)
           const id = await findByName(name)
           if (id !== undefined) return id
         }

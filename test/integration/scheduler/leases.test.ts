@@ -5,7 +5,7 @@ import { sql } from 'slonik'
 import { type ClaimStore, createClaimStore } from '#store/claims.ts'
 import { createDbPool, type DatabasePool } from '#store/pool.ts'
 import { createClaims } from '../../../scheduler/claims.ts'
-import { createLeaseReaper } from '../../../scheduler/reaper/leases.ts'
+import { createLeaseReaper, type LeaseReaperDeps } from '../../../scheduler/reaper/leases.ts'
 import { answerRenewal } from '../../../scheduler/renewals.ts'
 import { createTestDatabase, type TestDatabase } from '../../harness/database.ts'
 import { createFactory, type Factory } from '../../harness/factory.ts'
@@ -42,20 +42,24 @@ async function assign() {
   return { node, job }
 }
 
+/** A reaper of a well bus with a lease of 10 s, that knows no more than Postgres. */
+const aReaper = (change: Partial<LeaseReaperDeps>) =>
+  createLeaseReaper({
+    db,
+    log,
+    leaseMs: 10_000,
+    isLeader: () => true,
+    busWellForMs: () => 60_000,
+    silentMs: () => undefined,
+    queued: () => undefined,
+    ...change,
+  })
+
 test('a node silent past its lease is lost and its work is queued again, for no retry', async () => {
   const { node, job } = await assign()
   await admin.query(sql.unsafe`update nodes set last_seen_at = now() - interval '1 minute'`)
   const queued = Promise.withResolvers<number>()
-  // A lease of 20 ms and a clock that started "long ago": the first round after 20 ms reaps.
-  const reaper = createLeaseReaper({
-    db,
-    log,
-    leaseMs: 0,
-    isLeader: () => true,
-    busWellForMs: () => 60_000,
-    silentMs: () => undefined,
-    queued: queued.resolve,
-  })
+  const reaper = aReaper({ leaseMs: 0, queued: queued.resolve })
   await reaper.start()
   assert.equal(await queued.promise, 1)
   await reaper.stop()
@@ -72,15 +76,7 @@ test('nodes that were silent for long do not keep the work of one that died now'
   await admin.query(sql.unsafe`update nodes set last_seen_at = now() - case when id = ${node} then interval '20 seconds' else interval '1 day' end`)
   const queued = Promise.withResolvers<number>()
   // The node that died is one of one: too few to blame the bus for.
-  const reaper = createLeaseReaper({
-    db,
-    log,
-    leaseMs: 10_000,
-    isLeader: () => true,
-    busWellForMs: () => 60_000,
-    silentMs: () => undefined,
-    queued: queued.resolve,
-  })
+  const reaper = aReaper({ queued: queued.resolve })
   await reaper.start()
   assert.equal(await queued.promise, 1)
   await reaper.stop()
@@ -93,20 +89,30 @@ test('when most nodes fall silent at once none is reaped', async () => {
   await admin.query(sql.unsafe`update nodes set last_seen_at = now() - interval '20 seconds'`)
   const told = Promise.withResolvers<void>()
   const watched = pino({ level: 'error' }, { write: (line: string) => line.includes('holding fire') && told.resolve() })
-  const reaper = createLeaseReaper({
-    db,
-    log: watched,
-    leaseMs: 10_000,
-    isLeader: () => true,
-    busWellForMs: () => 60_000,
-    silentMs: () => undefined,
-    queued: () => undefined,
-  })
+  const reaper = aReaper({ log: watched })
   await reaper.start()
   await told.promise
   await reaper.stop()
   assert.equal((await make.jobState(job.jobId)).state, 'running')
 })
+
+for (const [what, wellForMs, held] of [
+  ['cut off from the bus', 0, true],
+  ['back on the bus for less than a lease', 9_999, true],
+  ['back on the bus for a whole lease', 10_000, false],
+] as const) {
+  test(`a scheduler that is ${what} takes ${held ? 'no node' : 'a silent node'} for lost`, async () => {
+    const { job } = await assign()
+    await admin.query(sql.unsafe`update nodes set last_seen_at = now() - interval '20 seconds'`)
+    const told = Promise.withResolvers<boolean>()
+    const reaper = aReaper({ busWellForMs: () => wellForMs, holding: told.resolve })
+    await reaper.start()
+    assert.equal(await told.promise, held)
+    // Waits for the round.
+    await reaper.stop()
+    assert.equal((await make.jobState(job.jobId)).state, held ? 'running' : 'queued')
+  })
+}
 
 test('a renewal tells which leases are over and which to cancel', async () => {
   const { node, job } = await assign()
