@@ -1,4 +1,5 @@
 import { errorText } from '#core/errors.ts'
+import { withDeadline } from '#core/service/time.ts'
 import { examineDatabase, type Finding, knownKeys, MAX_PROBLEMS, WANTED_OBJECTS } from '#store/doctor.ts'
 import type { GatewayDeps } from './deps.ts'
 
@@ -7,6 +8,8 @@ const OUTBOX_SECONDS = 10
 /** Bounds the time that one look takes. */
 const MAX_OBJECTS = 200_000
 const PAGE = 1000
+/** A flush waits for as long as the connection is away. */
+const ANSWER_MS = 2000
 
 /** Looks at the whole installation: the database, and the object store beside it. */
 export async function examine(deps: GatewayDeps, signal: AbortSignal): Promise<Finding[]> {
@@ -15,7 +18,9 @@ export async function examine(deps: GatewayDeps, signal: AbortSignal): Promise<F
 
 async function examineBus(deps: GatewayDeps): Promise<Finding> {
   const finding: Finding = { name: 'the bus answers', checked: 1, problems: [], hint: 'is NATS running, and does RGRID_NATS_URL name it?' }
-  await deps.bus.connection.flush().catch((error: unknown) => finding.problems.push(`NATS does not answer: ${errorText(error)}`))
+  await withDeadline('NATS', ANSWER_MS, () => deps.bus.connection.flush()).catch((error: unknown) =>
+    finding.problems.push(`NATS does not answer: ${errorText(error)}`),
+  )
   return finding
 }
 

@@ -4,6 +4,7 @@ import { Value } from '@sinclair/typebox/value'
 import { connectService } from '#bus/bus.ts'
 import { Problem } from '#core/api.ts'
 import { newId } from '#core/ids.ts'
+import type { Diagnosis } from '#core/operator-api.ts'
 import { createLog } from '#core/service/log.ts'
 import { createObjects } from '#store/objects.ts'
 import { startCable } from '../../harness/cable.ts'
@@ -144,6 +145,11 @@ test('when NATS or the object store is away only what needs them is 503, and job
     assert.equal(file.statusCode, 503, file.body)
     assert.equal((await cut.call('POST', JOBS, { spec: { runtime: 'bash', command: ['true'] } })).statusCode, 201)
     assert.deepEqual((await cut.call('GET', '/readyz')).json().checks, { postgres: 'ok', nats: 'does not answer', s3: 'does not answer' })
+    const { checks } = (await cut.call('GET', '/v1/doctor')).json<Diagnosis>()
+    assert.deepEqual(
+      checks.filter((check) => /not answer|not be compared/.test(check.problems[0] ?? '')).map((check) => check.name),
+      ['the bus answers', 'object storage matches its rows'],
+    )
   } finally {
     natsCable.mend()
     await cut.stop()
