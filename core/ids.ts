@@ -12,6 +12,7 @@ export const ID_PREFIXES = {
   file: 'file',
   artifact: 'art',
   enrolmentToken: 'enr',
+  webhook: 'wh',
 } as const
 
 /** A kind of object that has ids. */

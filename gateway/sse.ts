@@ -2,11 +2,17 @@ import { once } from 'node:events'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { errorText } from '#core/errors.ts'
 import { after, every } from '#core/service/time.ts'
-import type { FollowEvent } from './log-follow.ts'
 
 const HEARTBEAT_MS = 10_000
 /** How long a reader may take for the last bytes before the connection is cut. */
 const LAST_BYTES_MS = 2000
+
+/** One event: `event` is its name, `id` what a client that connects again sends as `Last-Event-ID`. */
+export interface ServerSentEvent {
+  event?: string
+  id?: string
+  data: unknown
+}
 
 /**
  * Answers with server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html). Waits for a slow
@@ -17,7 +23,7 @@ export async function sendEvents(
   request: FastifyRequest,
   reply: FastifyReply,
   stopping: AbortSignal,
-  events: (signal: AbortSignal) => AsyncIterable<FollowEvent>,
+  events: (signal: AbortSignal) => AsyncIterable<ServerSentEvent>,
 ): Promise<void> {
   const gone = new AbortController()
   const signal = AbortSignal.any([stopping, gone.signal])
@@ -44,9 +50,9 @@ export async function sendEvents(
     if (!raw.writableNeedDrain) raw.write(': alive\n\n')
   })
   try {
-    for await (const { event, data, ...rest } of events(signal)) {
-      const id = 'id' in rest ? `id: ${rest.id}\n` : ''
-      await write(`event: ${event}\n${id}data: ${JSON.stringify(data)}\n\n`)
+    for await (const { event, id, data } of events(signal)) {
+      const head = `${event === undefined ? '' : `event: ${event}\n`}${id === undefined ? '' : `id: ${id}\n`}`
+      await write(`${head}data: ${JSON.stringify(data)}\n\n`)
     }
   } catch (error) {
     // Too late for a status code: the client sees the connection end without `end`, and connects again.
