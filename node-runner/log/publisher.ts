@@ -1,14 +1,16 @@
-import { open } from 'node:fs/promises'
+import { type FileHandle, open } from 'node:fs/promises'
 import type { Bus } from '#bus/bus.ts'
 import { logSubject } from '#bus/subjects.ts'
 import { errorText } from '#core/errors.ts'
 import type { Log } from '#core/service/log.ts'
 import { pause } from '#core/service/time.ts'
 
+/** Messages under way at once. Readers put as many into order again (bus/log-order.ts). */
 const WINDOW = 64
 const READ_BYTES = 256 * 1024
 const ACK_MS = 5000
 const RETRY_MS = 500
+const IDLE_MS = 60_000
 
 /** Sends a log file to the bus while it grows. */
 export interface LogPublisher {
@@ -20,38 +22,24 @@ export interface LogPublisher {
 }
 
 /**
- * Reads the file in order and publishes each line, a bounded number in flight; what is not acknowledged is sent again
- * (readers drop repeats by number). While the bus is away the file waits, and the job does not notice.
+ * Reads the file in order and publishes each line, a bounded number in flight; from the first that is not acknowledged on
+ * all are sent again (readers drop repeats by number). While the bus is away the file waits, and the job does not notice.
  */
 export function createLogPublisher(bus: Bus, nodeId: string, attemptId: string, path: string, log: Log): LogPublisher {
   const subject = logSubject(nodeId, attemptId)
   const stopping = new AbortController()
   let wake = new AbortController()
+  /** How many bytes of the file were acknowledged without a gap. */
   let acknowledged = 0
   let waiters: { upTo: number; resolve(): void }[] = []
 
   async function run(): Promise<void> {
     const file = await open(path, 'r')
-    const buffer = Buffer.alloc(READ_BYTES)
     try {
       while (!stopping.signal.aborted) {
-        wake = new AbortController()
-        const { bytesRead } = await file.read(buffer, 0, READ_BYTES, acknowledged)
-        const end = buffer.subarray(0, bytesRead).lastIndexOf(10) + 1
-        // What is published while the connection is down piles up in the client.
-        if (end > 0 && !bus.isConnected()) {
+        await publishFrom(file, acknowledged).catch(async (error: unknown) => {
+          log.debug({ attemptId, error: errorText(error) }, 'log not acknowledged; sending it again')
           await pause(RETRY_MS, stopping.signal)
-          continue
-        }
-        if (end === 0) {
-          await pause(60_000, AbortSignal.any([stopping.signal, wake.signal]))
-          continue
-        }
-        acknowledged += await publish(buffer.subarray(0, end))
-        waiters = waiters.filter((waiter) => {
-          if (acknowledged < waiter.upTo) return true
-          waiter.resolve()
-          return false
         })
       }
     } finally {
@@ -59,26 +47,36 @@ export function createLogPublisher(bus: Bus, nodeId: string, attemptId: string, 
     }
   }
 
-  /** Publishes lines in order; returns the bytes of those that were acknowledged without a gap. */
-  async function publish(lines: Buffer): Promise<number> {
-    let sent = 0
-    let done = 0
-    while (sent < lines.length && !stopping.signal.aborted) {
-      const round: { bytes: number; ack: Promise<unknown> }[] = []
-      for (; sent < lines.length && round.length < WINDOW; ) {
-        const next = lines.indexOf(10, sent) + 1
-        round.push({ bytes: next - sent, ack: bus.jetstream.publish(subject, Uint8Array.from(lines.subarray(sent, next - 1)), { timeout: ACK_MS }) })
-        sent = next
+  /** Publishes line after line from this place on, until it is stopped. Throws when one was not acknowledged. */
+  async function publishFrom(file: FileHandle, start: number): Promise<void> {
+    const flight = createFlight(advance, () => wake.abort())
+    const buffer = Buffer.alloc(READ_BYTES)
+    let sent = start
+    while (!stopping.signal.aborted) {
+      wake = new AbortController()
+      const { bytesRead } = await file.read(buffer, 0, READ_BYTES, sent)
+      const end = buffer.subarray(0, bytesRead).lastIndexOf(10) + 1
+      for (let at = 0; at < end; ) {
+        await flight.room()
+        // What is published while the connection is down piles up in the client.
+        if (!bus.isConnected()) throw new Error('the bus is away')
+        const next = buffer.indexOf(10, at) + 1
+        flight.add(next - at, bus.jetstream.publish(subject, Uint8Array.from(buffer.subarray(at, next - 1)), { timeout: ACK_MS }))
+        sent += next - at
+        at = next
       }
-      const results = await Promise.allSettled(round.map(({ ack }) => ack))
-      const failed = results.findIndex((result) => result.status === 'rejected')
-      for (const { bytes } of failed === -1 ? round : round.slice(0, failed)) done += bytes
-      if (failed === -1) continue
-      log.debug({ attemptId, error: errorText((results[failed] as PromiseRejectedResult).reason) }, 'log not acknowledged; sending it again')
-      await pause(RETRY_MS, stopping.signal)
-      return done
+      flight.check()
+      if (end === 0) await pause(IDLE_MS, AbortSignal.any([stopping.signal, wake.signal]))
     }
-    return done
+  }
+
+  function advance(bytes: number): void {
+    acknowledged += bytes
+    waiters = waiters.filter((waiter) => {
+      if (acknowledged < waiter.upTo) return true
+      waiter.resolve()
+      return false
+    })
   }
 
   const running = run()
@@ -98,6 +96,50 @@ export function createLogPublisher(bus: Bus, nodeId: string, attemptId: string, 
     async stop() {
       stopping.abort()
       await running.catch(() => undefined)
+    },
+  }
+}
+
+/**
+ * What is under way. `advance` is told the bytes of what was acknowledged, in the order in which it was added, up to the
+ * first that was not; `failed` that there is one.
+ */
+function createFlight(advance: (bytes: number) => void, failed: () => void) {
+  const waiting: { bytes: number; done: boolean }[] = []
+  let failure: unknown
+  let changed: () => void = () => undefined
+
+  const check = () => {
+    if (failure !== undefined) throw failure
+  }
+  return {
+    add(bytes: number, ack: Promise<unknown>): void {
+      const entry = { bytes, done: false }
+      waiting.push(entry)
+      ack.then(
+        () => {
+          entry.done = true
+          while (failure === undefined && waiting[0]?.done) advance(waiting.shift()?.bytes ?? 0)
+          changed()
+        },
+        (error: unknown) => {
+          failure ??= error
+          changed()
+          failed()
+        },
+      )
+    },
+    /** Throws when one was not acknowledged. */
+    check,
+    /** Resolves when there is room for one more; throws like `check`. */
+    async room(): Promise<void> {
+      check()
+      while (waiting.length >= WINDOW) {
+        await new Promise<void>((resolve) => {
+          changed = resolve
+        })
+        check()
+      }
     },
   }
 }
