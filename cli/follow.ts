@@ -8,6 +8,8 @@ import type { Client } from './client.ts'
 export interface Listener {
   chunk(chunk: LogChunk): Promise<void>
   status(status: LogStatus): void
+  /** The log goes on with a further attempt of the job. */
+  attempt(number: number): void
   /** The connection is lost and is made again; said once until something is heard again. */
   lost(): void
 }
@@ -18,27 +20,52 @@ const MAX_PAUSE_MS = 5000
 /** So long without a gateway, and we give up: the job goes on without us. */
 const GIVE_UP_MS = 15 * 60_000
 
+/** What of a log is asked for; absent: everything from the first attempt on. */
+export interface LogChoice {
+  attempt?: number | undefined
+  /** Of what is there already, only the last so many lines. */
+  tail?: number | undefined
+  /** Only what was written from this time on, RFC 3339. */
+  since?: string | undefined
+}
+
+/** The choice as the API takes it. */
+export function choiceQuery(choice: LogChoice): URLSearchParams {
+  const given = Object.entries(choice).filter(([, value]) => value !== undefined)
+  return new URLSearchParams(given.map(([name, value]): [string, string] => [name, String(value)]))
+}
+
 /**
  * Follows a job to its end, whatever happens to the connection: it is made again and goes on behind the last message,
  * so each chunk is heard once. Resolves with how the job ended; rejects when the signal is aborted or the API says no.
  */
-export async function followJob(client: Client, jobId: string, listener: Listener, signal: AbortSignal, attempt = 1): Promise<LogEnd> {
+export async function followJob(client: Client, jobId: string, listener: Listener, signal: AbortSignal, choice: LogChoice = {}): Promise<LogEnd> {
+  const path = `/v1/jobs/${encodeURIComponent(jobId)}/logs?${choiceQuery(choice)}&follow=true`
   let position: string | undefined
+  let attempt = 0
   let heardMs = monotonicMs()
+  const goOn = (number: number) => {
+    if (attempt > 0 && number > attempt) listener.attempt(number)
+    attempt = Math.max(attempt, number)
+  }
   for (let failures = 0; ; failures++) {
     const replayed = position
     try {
-      for await (const { event, id, data } of events(client, `/v1/jobs/${jobId}/logs?follow=true&attempt=${attempt}`, position, signal)) {
+      for await (const { event, id, data } of events(client, path, position, signal)) {
         failures = 0
         heardMs = monotonicMs()
         if (event === 'log') {
           const batch = JSON.parse(data) as LogBatch
           if (isBefore(batch, replayed)) continue
+          goOn(batch.attempt)
           // Known before it is written: a message that is half written is never written again.
           position = id
           for (const chunk of batch.chunks) await listener.chunk(chunk)
-        } else if (event === 'status') listener.status(JSON.parse(data) as LogStatus)
-        else if (event === 'end') return JSON.parse(data) as LogEnd
+        } else if (event === 'status') {
+          const status = JSON.parse(data) as LogStatus
+          listener.status(status)
+          if (status.state === 'running') goOn(status.attempt)
+        } else if (event === 'end') return JSON.parse(data) as LogEnd
       }
     } catch (error) {
       signal.throwIfAborted()
@@ -46,7 +73,7 @@ export async function followJob(client: Client, jobId: string, listener: Listene
       if (monotonicMs() - heardMs > GIVE_UP_MS) throw error
     }
     if (failures === 1) listener.lost()
-    await sleep(Math.min(MAX_PAUSE_MS, 100 * 2 ** Math.min(failures, 10)), signal)
+    await sleep(Math.min(MAX_PAUSE_MS, 100 * 2 ** Math.min(failures, 10)) * (0.75 + Math.random() / 2), signal)
   }
 }
 

@@ -24,6 +24,9 @@ export function createOutput(print: Printer): Listener {
       told = status.reason
       print.say(print.colour('dim', `… ${status.reason}`))
     },
+    attempt(number: number) {
+      print.say(`rgrid: attempt ${number}`)
+    },
     lost() {
       print.say('rgrid: the connection is lost; trying again. The job goes on')
     },

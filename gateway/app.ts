@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox'
+import websocket from '@fastify/websocket'
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from 'fastify'
 import { RGridError } from '#core/errors.ts'
 import type { GatewayDeps } from './deps.ts'
@@ -51,6 +52,8 @@ export async function buildApp(deps: GatewayDeps): Promise<FastifyInstance> {
   })
   meterRequests(app as unknown as FastifyInstance, deps.metrics)
   await registerOpenApi(app as unknown as FastifyInstance)
+  // Clients have nothing to say over it; who reads it is told and let go by what sends.
+  await app.register(websocket, { options: { maxPayload: 1024 }, preClose: async () => undefined })
   registerHealth(app as unknown as FastifyInstance, deps)
   await app.register(nodeDoorRoutes, { prefix: '/v1', deps })
   await app.register(

@@ -8,6 +8,7 @@ import { readJobView, readLogPlaces } from '#store/job-query.ts'
 import { type Bell, createBell } from './bell.ts'
 import type { GatewayDeps } from './deps.ts'
 import { followAttempt } from './log-follow-attempt.ts'
+import type { LogView } from './log-view.ts'
 
 /** One event of a followed log. */
 export type FollowEvent = { event: 'log'; id: string; data: LogBatch } | { event: 'status'; data: LogStatus } | { event: 'end'; data: LogEnd }
@@ -16,6 +17,11 @@ export type FollowEvent = { event: 'log'; id: string; data: LogBatch } | { event
 export interface LogPosition {
   attempt: number
   seq: number
+}
+
+/** From where on, and what of it, a follower wants to see. `tail`: of what is there already, only so many lines. */
+export interface FollowStart extends LogPosition, LogView {
+  tail?: number | undefined
 }
 
 /** Lifecycle events are a hint to look at the job again; this is how often it is looked at without one. */
@@ -36,22 +42,25 @@ export interface JobWatch {
  * Follows a job: its log, attempt after attempt, and where it is while it waits; ends with `end`. Nothing is read
  * ahead but what the bus client buffers (100 messages), so a slow reader costs a bounded amount of memory.
  */
-export async function* followJob(deps: GatewayDeps, principal: Principal, jobId: string, from: LogPosition, signal: AbortSignal): AsyncGenerator<FollowEvent> {
+export async function* followJob(deps: GatewayDeps, principal: Principal, jobId: string, from: FollowStart, signal: AbortSignal): AsyncGenerator<FollowEvent> {
   const watch = watchJob(deps, principal, jobId)
-  let { attempt, seq } = from
+  let start = from
   try {
     while (!signal.aborted) {
       const { view, changed } = await watch.look()
       if (changed) yield changed
-      const [place] = await readLogPlaces(deps.db, jobId, attempt)
+      const [place] = await readLogPlaces(deps.db, jobId, start.attempt)
       if (place) {
-        yield* followAttempt(deps, { ...principal, jobId }, place, place.number > attempt ? 0 : seq, watch, signal)
-        attempt = place.number + 1
-        seq = 0
+        yield* followAttempt(deps, { ...principal, jobId }, place, place.number > start.attempt ? { ...start, seq: 0 } : start, watch, signal)
+        start = { ...start, attempt: place.number + 1, seq: 0, tail: undefined }
       } else if (isFinal(view.state)) {
         yield { event: 'end', data: { state: view.state, cause: view.cause, exitCode: view.exitCode, message: view.message, warnings: view.warnings } }
         return
-      } else await watch.bell.wait(LOOK_EVERY_MS, signal)
+      } else {
+        // What comes from here on is new.
+        start = { ...start, tail: undefined }
+        await watch.bell.wait(LOOK_EVERY_MS, signal)
+      }
     }
   } finally {
     watch.close()

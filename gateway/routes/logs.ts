@@ -1,25 +1,39 @@
 import { Readable } from 'node:stream'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { Type } from '@sinclair/typebox'
-import { LogBatch, LogEnd, LogStatus } from '#core/api.ts'
+import { type Static, Type } from '@sinclair/typebox'
+import { type JobView, LogBatch, LogEnd, LogStatus } from '#core/api.ts'
 import { RGridError } from '#core/errors.ts'
-import { chunkBytes } from '#core/log-chunk.ts'
 import { readJobView, readLogPlaces } from '#store/job-query.ts'
 import type { GatewayDeps } from '../deps.ts'
-import { followJob, type LogPosition } from '../log-follow.ts'
-import { type LogOwner, readLog } from '../log-read.ts'
+import { type FollowStart, followJob } from '../log-follow.ts'
+import { renderNdjson, renderText, renderTimestamped } from '../log-render.ts'
 import { principalOf } from '../plugins/auth.ts'
 import { sendEvents } from '../sse.ts'
+import { sendFrames } from '../web-socket.ts'
 import { noJob } from './jobs.ts'
 
 const Id = Type.Object({ id: Type.String() })
+
+const View = {
+  attempt: Type.Optional(Type.Integer({ minimum: 1, description: 'the latest when absent; followed without tail: the first one, and all after it' })),
+  stream: Type.Optional(Type.Union([Type.Literal('stdout'), Type.Literal('stderr'), Type.Literal('system')], { description: 'only this one' })),
+  tail: Type.Optional(Type.Integer({ minimum: 0, maximum: 100_000, description: 'of what is there, only the last so many lines, at most 16 MiB' })),
+  since: Type.Optional(Type.String({ format: 'date-time', description: 'only what was written from this time on (RFC 3339), by the node’s clock' })),
+}
+
 const Query = Type.Object(
   {
-    follow: Type.Optional(Type.Boolean({ default: false, description: 'server-sent events: log, status, end' })),
-    attempt: Type.Optional(Type.Integer({ minimum: 1, description: 'the latest when absent; with follow, the one to begin with' })),
-    stream: Type.Optional(Type.Union([Type.Literal('stdout'), Type.Literal('stderr'), Type.Literal('system')], { description: 'only this one' })),
+    ...View,
+    follow: Type.Optional(Type.Boolean({ default: false, description: 'server-sent events: log, status, end; goes on behind Last-Event-ID' })),
     format: Type.Optional(Type.Union([Type.Literal('text'), Type.Literal('ndjson')])),
+    timestamps: Type.Optional(Type.Boolean({ default: false, description: 'as text: the time in front of each line (NDJSON and events always have it)' })),
   },
+  { additionalProperties: false },
+)
+type Query = Static<typeof Query>
+
+const StreamQuery = Type.Object(
+  { ...View, after: Type.Optional(Type.String({ pattern: '^\\d{1,6}\\.\\d{1,12}$', description: 'goes on behind the event with this id' })) },
   { additionalProperties: false },
 )
 
@@ -32,7 +46,7 @@ const ANSWER = {
   },
 }
 
-/** The log of a job: whole, as text or NDJSON, or followed live. */
+/** The log of a job: whole or a part of it, as text or NDJSON, or followed live by server-sent events or over a WebSocket. */
 export const logRoutes: FastifyPluginAsyncTypebox<{ deps: GatewayDeps; stopping: AbortSignal }> = async (app, { deps, stopping }) => {
   app.get(
     '/jobs/:id/logs',
@@ -42,21 +56,52 @@ export const logRoutes: FastifyPluginAsyncTypebox<{ deps: GatewayDeps; stopping:
       const { id } = request.params
       const job = await readJobView(deps.db, principal.projectId, id)
       if (!job) throw noJob(id)
-      if (request.query.follow) {
-        const from = positionOf(request.headers['last-event-id'], request.query.attempt)
-        return sendEvents(request, reply, stopping, (signal) => followJob(deps, principal, id, from, signal))
+      const { query } = request
+      if (query.follow) {
+        if (query.timestamps || query.format) throw new RGridError('bad_request', 'follow: events always have their times; leave timestamps and format out')
+        const start = startOf(job, query, positionOf(request.headers['last-event-id']))
+        return sendEvents(request, reply, stopping, (signal) => followJob(deps, principal, id, start, signal))
       }
-      const number = request.query.attempt ?? Math.max(1, job.attemptCount)
+      const number = query.attempt ?? Math.max(1, job.attemptCount)
       const [place] = await readLogPlaces(deps.db, id, number)
-      if (request.query.attempt !== undefined && place?.number !== number)
+      if (query.attempt !== undefined && place?.number !== number)
         throw new RGridError('not_found', `job ${id} has no attempt ${number}; it has had ${job.attemptCount}`)
       const owner = { ...principal, jobId: id }
-      const asJson =
-        request.query.format === 'ndjson' || (request.query.format === undefined && (request.headers.accept ?? '').includes('application/x-ndjson'))
+      const asJson = query.format === 'ndjson' || (query.format === undefined && (request.headers.accept ?? '').includes('application/x-ndjson'))
       reply.type(asJson ? 'application/x-ndjson' : 'text/plain; charset=utf-8').header('x-content-type-options', 'nosniff')
       if (!place) return reply.send('')
-      return reply.send(Readable.from(await begun<string | Buffer>(asJson ? ndjson(deps, owner, place) : text(deps, owner, place, request.query.stream))))
+      const selection = { tail: query.tail, sinceMs: sinceMs(query.since), stream: query.stream ?? (asJson ? undefined : ('output' as const)) }
+      const render = asJson ? renderNdjson : query.timestamps ? renderTimestamped : renderText
+      return reply.send(Readable.from(await begun<string | Buffer>(render(deps, owner, place, selection))))
     },
+  )
+
+  app.get(
+    '/jobs/:id/logs/stream',
+    {
+      websocket: true,
+      exposeHeadRoute: false,
+      schema: {
+        summary: 'The log of a job, followed over a WebSocket',
+        description: 'Text frames of JSON: {"event", "id", "data"} with the events of a followed log. Closes with 1000 after `end`.',
+        params: Id,
+        querystring: StreamQuery,
+      },
+      // Answered before the protocol is changed, so that a client reads a problem document.
+      async preHandler(request) {
+        const { id } = request.params as Static<typeof Id>
+        if (!(await readJobView(deps.db, principalOf(request).projectId, id))) throw noJob(id)
+        if (!request.ws) throw new RGridError('bad_request', 'this is a WebSocket; without one use /v1/jobs/:id/logs?follow=true')
+      },
+    },
+    (socket, request) =>
+      sendFrames(request, socket, stopping, async function* (signal) {
+        const principal = principalOf(request)
+        const job = await readJobView(deps.db, principal.projectId, request.params.id)
+        if (!job) return
+        const start = startOf(job, request.query, positionOf(request.query.after))
+        yield* followJob(deps, principal, job.id, start, signal)
+      }),
   )
 }
 
@@ -70,24 +115,23 @@ async function begun<T>(pieces: AsyncGenerator<T>): Promise<AsyncGenerator<T>> {
   })()
 }
 
-type Place = Parameters<typeof readLog>[2]
-
-async function* ndjson(deps: GatewayDeps, owner: LogOwner, place: Place): AsyncGenerator<string> {
-  for await (const { seq, chunks } of readLog(deps, owner, place)) {
-    if (chunks.length === 0) continue
-    const line: LogBatch = { attempt: place.number, seq, chunks }
-    yield `${JSON.stringify(line)}\n`
-  }
+/** Where a follower begins. One that comes back goes on where it was, and wants no tail any more. */
+function startOf(
+  job: JobView,
+  query: Pick<Query, 'attempt' | 'stream' | 'tail' | 'since'>,
+  position: { attempt: number; seq: number } | undefined,
+): FollowStart {
+  const view = { stream: query.stream, sinceMs: sinceMs(query.since) }
+  if (position) return { ...view, ...position }
+  const attempt = query.attempt ?? (query.tail === undefined ? 1 : Math.max(1, job.attemptCount))
+  return { ...view, attempt, seq: 0, tail: query.tail }
 }
 
-/** stdout and stderr as the job wrote them, in order; what the system says only when it is asked for. */
-async function* text(deps: GatewayDeps, owner: LogOwner, place: Place, stream: string | undefined): AsyncGenerator<Buffer> {
-  for await (const { chunks } of readLog(deps, owner, place)) {
-    for (const chunk of chunks) if (stream === undefined ? chunk.stream !== 'system' : chunk.stream === stream) yield chunkBytes(chunk)
-  }
+function sinceMs(since: string | undefined): number | undefined {
+  return since === undefined ? undefined : Date.parse(since)
 }
 
-function positionOf(lastEventId: string | string[] | undefined, attempt: number | undefined): LogPosition {
-  const match = /^(\d{1,6})\.(\d{1,12})$/.exec(String(lastEventId ?? ''))
-  return match ? { attempt: Number(match[1]), seq: Number(match[2]) } : { attempt: attempt ?? 1, seq: 0 }
+function positionOf(eventId: string | string[] | undefined): { attempt: number; seq: number } | undefined {
+  const match = /^(\d{1,6})\.(\d{1,12})$/.exec(String(eventId ?? ''))
+  return match ? { attempt: Number(match[1]), seq: Number(match[2]) } : undefined
 }

@@ -138,7 +138,7 @@ test('a log that is no longer kept is said to be so, and the end still comes', a
   assert.match(chunk.text, /no longer kept/)
 })
 
-test('an attempt that was lost ends without its end', async () => {
+test('an attempt that was lost ends without its end, and what is missing of its log is said', async () => {
   const job = await running()
   const stream = await follow(job.jobId)
   await publishLog(gateway.bus, job, [line(1), line(3)])
@@ -147,7 +147,15 @@ test('an attempt that was lost ends without its end', async () => {
   await gateway.call('POST', `/v1/jobs/${job.jobId}/cancel`)
   hint(job.jobId)
   const events = await stream.until(isEnd)
-  assert.deepEqual(idsOf(events), ['1.3'])
+  const logs = events.filter(isLog)
+  assert.deepEqual(
+    logs.map(({ id, data }) => [id, data.chunks[0].stream]),
+    [
+      ['1.1', 'system'],
+      ['1.3', 'stdout'],
+    ],
+  )
+  assert.match(logs[0]?.data.chunks[0].text, /missing here/)
   assert.equal(events.at(-1)?.data.state, 'cancelled')
 })
 
