@@ -1,14 +1,17 @@
 import type { Log } from '#core/service/log.ts'
 import { untilReady } from '#core/service/wait.ts'
 import { type Bus, connectService } from './bus.ts'
-import { ensureStreams } from './streams.ts'
+import { ensureStreams, type LogStreamLimits } from './streams.ts'
 
 /**
  * Connects one of our services and waits until NATS answers and has the streams. Throws an UnusableError when waiting is
- * no use: a credential that the server does not accept, or that is not there.
+ * no use: a credential that the server does not accept, or that is not there. One process of them sets `logLimits`.
  */
-export async function openBus(options: { name: string; url: string; credsFile: string; log: Log }, signal: AbortSignal): Promise<Bus> {
+export async function openBus(
+  options: { name: string; url: string; credsFile: string; log: Log; logLimits?: LogStreamLimits },
+  signal: AbortSignal,
+): Promise<Bus> {
   const bus = await untilReady('NATS', options.log, signal, () => connectService(options))
-  await untilReady('NATS', options.log, signal, () => ensureStreams(bus))
+  await untilReady('NATS', options.log, signal, () => ensureStreams(bus, options.logLimits))
   return bus
 }

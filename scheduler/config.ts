@@ -11,6 +11,18 @@ export const SchedulerEnv = Type.Object({
   RGRID_LEASE_SECONDS: Type.Number({ default: 15, minimum: 3, maximum: 600, description: 'a node silent for so long is lost, and its work is run elsewhere' }),
   RGRID_SWEEP_SECONDS: Type.Number({ default: 2, minimum: 0.1, maximum: 60, description: 'how often queued work is looked for whose wake-up was lost' }),
   RGRID_UPLOAD_URL_SECONDS: Type.Integer({ default: 3600, minimum: 60, maximum: 86_400, description: 'how long presigned addresses given to nodes are good' }),
+  RGRID_LOG_GRACE_SECONDS: Type.Number({
+    default: 60,
+    minimum: 0,
+    maximum: 86_400,
+    description: 'how long the live copy of a log that is archived stays on the bus after the end of its attempt',
+  }),
+  RGRID_LOG_STREAM_BYTES: Type.Integer({
+    default: 4 * 2 ** 30,
+    minimum: 2 ** 20,
+    description: 'what live logs may take in NATS; beyond it the oldest go, and are read once they are archived',
+  }),
+  RGRID_LOG_STREAM_HOURS: Type.Number({ default: 48, minimum: 0.1, maximum: 8760, description: 'how long live logs stay in NATS that nobody archives' }),
   ...MetricsEnv,
   RGRID_LOG_LEVEL: Type.String({ default: 'info', description: 'trace, debug, info, warn, error' }),
 })

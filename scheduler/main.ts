@@ -17,6 +17,7 @@ import { createBusHealth } from './bus-health.ts'
 import { createClaims } from './claims.ts'
 import { SchedulerEnv } from './config.ts'
 import { createHoldTimer } from './hold-timer.ts'
+import { createLogPurger } from './log-purger.ts'
 import { createMeters } from './meters.ts'
 import { createNodeDesk } from './node-desk.ts'
 import { createObjectCollector } from './object-collector.ts'
@@ -39,7 +40,8 @@ async function main(): Promise<void> {
   const db = await openDatabase(env.RGRID_DATABASE_URL, 10, log, stop)
   const claimStore = createClaimStore(env.RGRID_DATABASE_URL)
   const objects = createObjects(objectsConfig(env))
-  const bus = await openBus({ name: 'scheduler', url: env.RGRID_NATS_URL, credsFile: env.RGRID_NATS_CREDS_FILE, log }, stop)
+  const logLimits = { bytes: env.RGRID_LOG_STREAM_BYTES, hours: env.RGRID_LOG_STREAM_HOURS }
+  const bus = await openBus({ name: 'scheduler', url: env.RGRID_NATS_URL, credsFile: env.RGRID_NATS_CREDS_FILE, log, logLimits }, stop)
 
   const leader = createLeader({ url: env.RGRID_DATABASE_URL, key: LEADER_KEY, log })
   const presence = createPresence(db, log, leader.isLeader)
@@ -98,6 +100,7 @@ async function main(): Promise<void> {
       reaper,
       createObjectCollector(db, objects, log, leader.isLeader),
       createRetention(db, log, leader.isLeader),
+      createLogPurger(db, bus, log, leader.isLeader, env.RGRID_LOG_GRACE_SECONDS),
     ],
     20_000,
   )

@@ -20,6 +20,8 @@ export interface TestGateway {
   app: FastifyInstance
   /** A connection that may write everything. */
   admin: DatabasePool
+  /** Where its database is for a scheduler. */
+  schedulerUrl: string
   factory: Factory
   attempts: Attempts
   bus: Bus
@@ -69,6 +71,7 @@ export async function startGateway(change: Partial<GatewayDeps> = {}, through = 
   return {
     app,
     admin,
+    schedulerUrl: database.schedulerUrl,
     factory,
     attempts,
     bus,
