@@ -42,12 +42,9 @@ export function choiceQuery(choice: LogChoice): URLSearchParams {
 export async function followJob(client: Client, jobId: string, listener: Listener, signal: AbortSignal, choice: LogChoice = {}): Promise<LogEnd> {
   const path = `/v1/jobs/${encodeURIComponent(jobId)}/logs?${choiceQuery(choice)}&follow=true`
   let position: string | undefined
-  let attempt = 0
+  // With a tail it begins with the latest attempt, whichever that is.
+  let attempt = choice.attempt ?? (choice.tail === undefined ? 1 : Number.POSITIVE_INFINITY)
   let heardMs = monotonicMs()
-  const goOn = (number: number) => {
-    if (attempt > 0 && number > attempt) listener.attempt(number)
-    attempt = Math.max(attempt, number)
-  }
   for (let failures = 0; ; failures++) {
     const replayed = position
     try {
@@ -57,15 +54,13 @@ export async function followJob(client: Client, jobId: string, listener: Listene
         if (event === 'log') {
           const batch = JSON.parse(data) as LogBatch
           if (isBefore(batch, replayed)) continue
-          goOn(batch.attempt)
+          if (batch.attempt > attempt) listener.attempt(batch.attempt)
+          attempt = batch.attempt
           // Known before it is written: a message that is half written is never written again.
           position = id
           for (const chunk of batch.chunks) await listener.chunk(chunk)
-        } else if (event === 'status') {
-          const status = JSON.parse(data) as LogStatus
-          listener.status(status)
-          if (status.state === 'running') goOn(status.attempt)
-        } else if (event === 'end') return JSON.parse(data) as LogEnd
+        } else if (event === 'status') listener.status(JSON.parse(data) as LogStatus)
+        else if (event === 'end') return JSON.parse(data) as LogEnd
       }
     } catch (error) {
       signal.throwIfAborted()
