@@ -16,30 +16,40 @@ export interface LogTail {
 }
 
 /**
- * The log messages of an attempt that are in the stream now, then those that come. The consumer is ordered: it makes
- * itself anew after a break and goes on where it was. Reads ahead by at most 100 messages.
+ * The log messages of an attempt that are in the stream now, behind the one at position `after` where that is given, then
+ * those that come. The consumer is ordered: it makes itself anew after a break and goes on where it was. Reads ahead by at
+ * most 100 messages.
  */
-export async function tailLog(bus: Bus, nodeId: string, attemptId: string): Promise<LogTail> {
-  const consumer = await bus.jetstream.consumers.get(LOG_STREAM, { filterSubjects: logSubject(nodeId, attemptId) })
+export async function tailLog(bus: Bus, nodeId: string, attemptId: string, after = 0): Promise<LogTail> {
+  const filterSubjects = logSubject(nodeId, attemptId)
+  // A stream that was made anew counts from 1 again.
+  const isKnown = after > 0 && ((await lastPosition(bus, nodeId, attemptId)) ?? 0) >= after
+  const consumer = await bus.jetstream.consumers.get(LOG_STREAM, isKnown ? { filterSubjects, opt_start_seq: after + 1 } : { filterSubjects })
   const messages = await consumer.consume({ max_messages: 100 })
   return { messages: decoded(messages), close: async () => void (await messages.close()) }
+}
+
+/** The position of the last message of an attempt in the stream; undefined when it has none there. */
+async function lastPosition(bus: Bus, nodeId: string, attemptId: string): Promise<number | undefined> {
+  const manager = await bus.manager()
+  const last = await manager.streams.getMessage(LOG_STREAM, { last_by_subj: logSubject(nodeId, attemptId) }).catch((error: NatsError) => {
+    if (error.code === '404' || error.api_error?.code === 404) return undefined
+    throw error
+  })
+  return last?.seq
 }
 
 const STALL_MS = 10_000
 
 /** The log messages of an attempt that are in the stream now, in order. Throws DeadlineError when the stream does not deliver them. */
 export async function* readLogNow(bus: Bus, nodeId: string, attemptId: string): AsyncGenerator<LogMessage> {
-  const manager = await bus.manager()
-  const last = await manager.streams.getMessage(LOG_STREAM, { last_by_subj: logSubject(nodeId, attemptId) }).catch((error: NatsError) => {
-    if (error.code === '404' || error.api_error?.code === 404) return undefined
-    throw error
-  })
-  if (!last) return
+  const last = await lastPosition(bus, nodeId, attemptId)
+  if (last === undefined) return
   const order = createLogOrder(0)
   const tail = await tailLog(bus, nodeId, attemptId)
   try {
     const messages = tail.messages[Symbol.asyncIterator]()
-    for (let position = 0; position < last.seq; ) {
+    for (let position = 0; position < last; ) {
       const next = await withDeadline('reading a live log', STALL_MS, () => messages.next())
       if (next.done) break
       position = next.value.position

@@ -6,7 +6,7 @@ import { monotonicMs } from '#core/service/time.ts'
 import { type LogPlace, readLogPlaces } from '#store/job-query.ts'
 import type { Bell } from './bell.ts'
 import type { GatewayDeps } from './deps.ts'
-import { type FollowEvent, type FollowStart, type JobWatch, LOOK_EVERY_MS } from './log-follow.ts'
+import { type FollowEvent, type FollowStart, formatPosition, type JobWatch, LOOK_EVERY_MS } from './log-follow.ts'
 import { type LogOwner, readLog } from './log-read.ts'
 import { type LogView, lastLines, viewOf } from './log-view.ts'
 
@@ -33,21 +33,22 @@ export async function* followAttempt(
   if (isSettled(place)) return start.tail === undefined ? yield* settledEvents(deps, owner, place, log) : undefined
 
   const order = createLogOrder(log.seq())
-  const intake = startIntake(await tailLog(deps.bus, place.nodeId, place.attemptId), watch.bell)
+  const intake = startIntake(await tailLog(deps.bus, place.nodeId, place.attemptId, start.position), watch.bell)
   let lookedAtMs = monotonicMs()
   let heardAtMs = lookedAtMs
   try {
     while (!signal.aborted) {
-      const message = intake.take()
-      if (message) {
-        const ready = order.accept(message)
+      const arrived = intake.take()
+      if (arrived) {
+        log.moveTo(arrived.position)
+        const ready = order.accept(arrived.message)
         yield* log.tell(ready)
         if (ready.some((one) => one.end)) return
         heardAtMs = monotonicMs()
       }
       const waitMs = lookedAtMs + pauseAt(place) - monotonicMs()
       if (waitMs > 0 && !watch.hinted()) {
-        if (!message) await watch.bell.wait(waitMs, signal)
+        if (!arrived) await watch.bell.wait(waitMs, signal)
         continue
       }
       lookedAtMs = monotonicMs()
@@ -86,14 +87,16 @@ interface Teller {
   tell(messages: Iterable<LogMessage>): Generator<FollowEvent>
   /** Everything up to this number was seen. */
   skipTo(seq: number): void
+  /** Everything in the stream up to this position was read. */
+  moveTo(position: number): void
   event(seq: number, chunks: LogMessage['chunks']): FollowEvent
 }
 
 function createTeller(attempt: number, start: FollowStart): Teller {
-  let { seq } = start
+  let { seq, position } = start
   const event = (number: number, chunks: LogMessage['chunks']): FollowEvent => ({
     event: 'log',
-    id: `${attempt}.${number}`,
+    id: formatPosition({ attempt, seq: number, position }),
     data: { attempt, seq: number, chunks },
   })
   return {
@@ -102,6 +105,9 @@ function createTeller(attempt: number, start: FollowStart): Teller {
     event,
     skipTo(number) {
       seq = Math.max(seq, number)
+    },
+    moveTo(at) {
+      position = at
     },
     *tell(messages) {
       for (const message of messages) {
@@ -147,23 +153,28 @@ function goneEvent(log: Teller, error: unknown): FollowEvent {
   return log.event(log.seq(), [{ stream: 'system', at: 0, text: `${error.message}\n` }])
 }
 
+interface Arrived {
+  position: number
+  message: LogMessage
+}
+
 interface Intake {
   /** A message that has come, in the order of the stream; the bell rings for the next one. Throws when the tail broke. */
-  take(): LogMessage | undefined
+  take(): Arrived | undefined
   close(): Promise<void>
 }
 
 /** Asks the tail for one message at a time, so that it fills no queue of its own. */
 function startIntake(tail: LogTail, bell: Bell): Intake {
   const messages = tail.messages[Symbol.asyncIterator]()
-  let arrived: LogMessage | undefined
+  let arrived: Arrived | undefined
   let broken: Error | undefined
   let closed = false
   const ask = () => {
     messages.next().then(
       (next) => {
         if (next.done) broken = new Error('the live log ended')
-        else arrived = next.value.message
+        else arrived = next.value
         bell.ring()
       },
       (error: Error) => {
@@ -175,13 +186,13 @@ function startIntake(tail: LogTail, bell: Bell): Intake {
   ask()
   return {
     take() {
-      const message = arrived
-      if (!message && broken && !closed) throw broken
-      if (message) {
+      const taken = arrived
+      if (!taken && broken && !closed) throw broken
+      if (taken) {
         arrived = undefined
         ask()
       }
-      return message
+      return taken
     },
     async close() {
       closed = true

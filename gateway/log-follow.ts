@@ -17,6 +17,23 @@ export type FollowEvent = { event: 'log'; id: string; data: LogBatch } | { event
 export interface LogPosition {
   attempt: number
   seq: number
+  /** Where that message was in the stream on the bus, so that those before it need not be read again; 0: unknown. */
+  position: number
+}
+
+/** A position as the id of an event. */
+export function formatPosition({ attempt, seq, position }: LogPosition): string {
+  return position === 0 ? `${attempt}.${seq}` : `${attempt}.${seq}.${position}`
+}
+
+/** The form of a position as text. */
+export const POSITION_PATTERN = '^\\d{1,6}\\.\\d{1,12}(\\.\\d{1,15})?$'
+
+/** Reads the id of an event; undefined when it is none. */
+export function parsePosition(id: string): LogPosition | undefined {
+  if (!new RegExp(POSITION_PATTERN).test(id)) return undefined
+  const [attempt = 1, seq = 0, position = 0] = id.split('.').map(Number)
+  return { attempt, seq, position }
 }
 
 /** From where on, and what of it, a follower wants to see. `tail`: of what is there already, only so many lines. */
@@ -51,8 +68,8 @@ export async function* followJob(deps: GatewayDeps, principal: Principal, jobId:
       if (changed) yield changed
       const [place] = await readLogPlaces(deps.db, jobId, start.attempt)
       if (place) {
-        yield* followAttempt(deps, { ...principal, jobId }, place, place.number > start.attempt ? { ...start, seq: 0 } : start, watch, signal)
-        start = { ...start, attempt: place.number + 1, seq: 0, tail: undefined }
+        yield* followAttempt(deps, { ...principal, jobId }, place, place.number > start.attempt ? { ...start, seq: 0, position: 0 } : start, watch, signal)
+        start = { ...start, attempt: place.number + 1, seq: 0, position: 0, tail: undefined }
       } else if (isFinal(view.state)) {
         yield { event: 'end', data: { state: view.state, cause: view.cause, exitCode: view.exitCode, message: view.message, warnings: view.warnings } }
         return

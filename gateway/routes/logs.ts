@@ -5,7 +5,7 @@ import { type JobView, LogBatch, LogEnd, LogStatus } from '#core/api.ts'
 import { RGridError } from '#core/errors.ts'
 import { readJobView, readLogPlaces } from '#store/job-query.ts'
 import type { GatewayDeps } from '../deps.ts'
-import { type FollowStart, followJob } from '../log-follow.ts'
+import { type FollowStart, followJob, type LogPosition, POSITION_PATTERN, parsePosition } from '../log-follow.ts'
 import { renderNdjson, renderText, renderTimestamped } from '../log-render.ts'
 import { principalOf } from '../plugins/auth.ts'
 import { sendEvents } from '../sse.ts'
@@ -33,7 +33,7 @@ const Query = Type.Object(
 type Query = Static<typeof Query>
 
 const StreamQuery = Type.Object(
-  { ...View, after: Type.Optional(Type.String({ pattern: '^\\d{1,6}\\.\\d{1,12}$', description: 'goes on behind the event with this id' })) },
+  { ...View, after: Type.Optional(Type.String({ pattern: POSITION_PATTERN, description: 'goes on behind the event with this id' })) },
   { additionalProperties: false },
 )
 
@@ -59,7 +59,7 @@ export const logRoutes: FastifyPluginAsyncTypebox<{ deps: GatewayDeps; stopping:
       const { query } = request
       if (query.follow) {
         if (query.timestamps || query.format) throw new RGridError('bad_request', 'follow: events always have their times; leave timestamps and format out')
-        const start = startOf(job, query, positionOf(request.headers['last-event-id']))
+        const start = startOf(job, query, parsePosition(String(request.headers['last-event-id'] ?? '')))
         return sendEvents(request, reply, stopping, (signal) => followJob(deps, principal, id, start, signal))
       }
       const number = query.attempt ?? Math.max(1, job.attemptCount)
@@ -99,7 +99,7 @@ export const logRoutes: FastifyPluginAsyncTypebox<{ deps: GatewayDeps; stopping:
         const principal = principalOf(request)
         const job = await readJobView(deps.db, principal.projectId, request.params.id)
         if (!job) return
-        const start = startOf(job, request.query, positionOf(request.query.after))
+        const start = startOf(job, request.query, parsePosition(request.query.after ?? ''))
         yield* followJob(deps, principal, job.id, start, signal)
       }),
   )
@@ -116,22 +116,13 @@ async function begun<T>(pieces: AsyncGenerator<T>): Promise<AsyncGenerator<T>> {
 }
 
 /** Where a follower begins. One that comes back goes on where it was, and wants no tail any more. */
-function startOf(
-  job: JobView,
-  query: Pick<Query, 'attempt' | 'stream' | 'tail' | 'since'>,
-  position: { attempt: number; seq: number } | undefined,
-): FollowStart {
+function startOf(job: JobView, query: Pick<Query, 'attempt' | 'stream' | 'tail' | 'since'>, position: LogPosition | undefined): FollowStart {
   const view = { stream: query.stream, sinceMs: sinceMs(query.since) }
   if (position) return { ...view, ...position }
   const attempt = query.attempt ?? (query.tail === undefined ? 1 : Math.max(1, job.attemptCount))
-  return { ...view, attempt, seq: 0, tail: query.tail }
+  return { ...view, attempt, seq: 0, position: 0, tail: query.tail }
 }
 
 function sinceMs(since: string | undefined): number | undefined {
   return since === undefined ? undefined : Date.parse(since)
-}
-
-function positionOf(eventId: string | string[] | undefined): { attempt: number; seq: number } | undefined {
-  const match = /^(\d{1,6})\.(\d{1,12})$/.exec(String(eventId ?? ''))
-  return match ? { attempt: Number(match[1]), seq: Number(match[2]) } : undefined
 }

@@ -56,3 +56,8 @@ export async function openEvents(url: string, headers: Record<string, string>): 
     close: () => stop.abort(),
   }
 }
+
+/** The attempt and number of a log message, such as `1.17`, out of the id of an event; behind it may stand where it was read. */
+export function messageOf(id: string | undefined): string | undefined {
+  return id?.split('.').slice(0, 2).join('.')
+}

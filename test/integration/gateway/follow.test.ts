@@ -6,7 +6,7 @@ import { eventSubject } from '#bus/subjects.ts'
 import { createLog } from '#core/service/log.ts'
 import type { ClaimedJob } from '#store/claims.ts'
 import { type Cable, startCable } from '../../harness/cable.ts'
-import { type EventStream, openEvents, type StreamEvent } from '../../harness/event-stream.ts'
+import { type EventStream, messageOf, openEvents, type StreamEvent } from '../../harness/event-stream.ts'
 import { startGateway, type TestGateway } from '../../harness/gateway.ts'
 import { archiveLog, end, line, publishLog } from '../../harness/log-writer.ts'
 import { testServices } from '../../harness/services.ts'
@@ -27,7 +27,7 @@ const follow = (jobId: string, headers: Record<string, string> = {}): Promise<Ev
 
 const isEnd = ({ event }: StreamEvent) => event === 'end'
 const isLog = ({ event }: StreamEvent) => event === 'log'
-const idsOf = (events: readonly StreamEvent[]) => events.filter(isLog).map(({ id }) => id)
+const idsOf = (events: readonly StreamEvent[]) => events.filter(isLog).map(({ id }) => messageOf(id))
 
 /** What the scheduler's relay does after each change. */
 function hint(jobId: string): void {
@@ -55,7 +55,7 @@ test('a job is followed from the queue to its end: status, log, end', async () =
   assert.deepEqual([assigned?.event, assigned?.data.state, assigned?.data.attempt], ['status', 'running', 1])
   await publishLog(gateway.bus, job, [line(1)])
   const first = await stream.next()
-  assert.deepEqual([first?.event, first?.id, first?.data], ['log', '1.1', { attempt: 1, ...line(1) }])
+  assert.deepEqual([first?.event, messageOf(first?.id), first?.data], ['log', '1.1', { attempt: 1, ...line(1) }])
   await publishLog(gateway.bus, job, [line(2), end(3)])
   await gateway.attempts.finish(job, { logSeq: 3 })
   hint(jobId)
@@ -86,12 +86,26 @@ test('a follower that comes back with Last-Event-ID misses nothing and sees noth
   const job = await running()
   await publishLog(gateway.bus, job, [line(1), line(2), line(3)])
   const before = await follow(job.jobId)
-  assert.deepEqual(idsOf(await before.until(({ id }) => id === '1.2')), ['1.1', '1.2'])
+  assert.deepEqual(idsOf(await before.until(({ id }) => messageOf(id) === '1.2')), ['1.1', '1.2'])
   before.close()
   await publishLog(gateway.bus, job, [line(4), end(5)])
   await gateway.attempts.finish(job, { logSeq: 5 })
   const stream = await follow(job.jobId, { 'last-event-id': '1.2' })
   assert.deepEqual(idsOf(await stream.until(isEnd)), ['1.3', '1.4'])
+})
+
+test('one that comes back reads on from where it was in the stream, and from the beginning when the stream is another', async () => {
+  const job = await running()
+  await publishLog(gateway.bus, job, [line(1), line(2)])
+  const before = await follow(job.jobId)
+  const id = (await before.until(({ id }) => messageOf(id) === '1.2')).at(-1)?.id as string
+  before.close()
+  assert.match(id, /^1\.2\.\d+$/)
+  await publishLog(gateway.bus, job, [line(3), end(4)])
+  await gateway.attempts.finish(job, { logSeq: 4 })
+  const comeBack = async (position: string) => idsOf(await (await follow(job.jobId, { 'last-event-id': position })).until(isEnd))
+  assert.deepEqual(await comeBack(id), ['1.3'])
+  assert.deepEqual(await comeBack('1.2.999999999999'), ['1.3'])
 })
 
 test('it goes on from one attempt to the next', async () => {
@@ -149,7 +163,7 @@ test('an attempt that was lost ends without its end, and what is missing of its 
   const events = await stream.until(isEnd)
   const logs = events.filter(isLog)
   assert.deepEqual(
-    logs.map(({ id, data }) => [id, data.chunks[0].stream]),
+    logs.map(({ id, data }) => [messageOf(id), data.chunks[0].stream]),
     [
       ['1.1', 'system'],
       ['1.3', 'stdout'],
@@ -187,12 +201,12 @@ test('a bus that goes away and comes back leaves no gap', async () => {
     const job = await cut.attempts.assign(jobId)
     const stream = await openEvents(`${await cut.listen()}/v1/jobs/${jobId}/logs?follow=true`, { authorization: `Bearer ${cut.key}` })
     await publishLog(cut.bus, job, [line(1)])
-    await stream.until(({ id }) => id === '1.1')
+    await stream.until(({ id }) => messageOf(id) === '1.1')
     cable.cut()
     await publishLog(cut.bus, job, [line(2), line(3)])
     cable.mend()
     await publishLog(cut.bus, job, [line(4)])
-    assert.deepEqual(idsOf(await stream.until(({ id }) => id === '1.4')), ['1.2', '1.3', '1.4'])
+    assert.deepEqual(idsOf(await stream.until(({ id }) => messageOf(id) === '1.4')), ['1.2', '1.3', '1.4'])
     stream.close()
   } finally {
     await cut.stop()

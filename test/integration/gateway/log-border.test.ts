@@ -7,7 +7,7 @@ import { sleep, withDeadline } from '#core/service/time.ts'
 import type { ClaimedJob } from '#store/claims.ts'
 import { createDbPool } from '#store/pool.ts'
 import { createLogPurger } from '../../../scheduler/log-purger.ts'
-import { openEvents, type StreamEvent } from '../../harness/event-stream.ts'
+import { messageOf, openEvents, type StreamEvent } from '../../harness/event-stream.ts'
 import { startGateway, type TestGateway } from '../../harness/gateway.ts'
 import { archiveLog, end, line, publishLog } from '../../harness/log-writer.ts'
 
@@ -66,7 +66,7 @@ test('a follower that is still reading when the live copy goes notices nothing',
   await gateway.attempts.finish(job, { logSeq: 401, logArchived: true })
   await purge(job)
   const rest = await stream.until(({ event }) => event === 'end')
-  const ids = [...first, ...rest].filter(({ event }: StreamEvent) => event === 'log').map(({ id }) => id)
+  const ids = [...first, ...rest].filter(({ event }: StreamEvent) => event === 'log').map(({ id }) => messageOf(id))
   assert.deepEqual(
     ids,
     messages.map(({ seq }) => `1.${seq}`),

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import type { ClaimedJob } from '#store/claims.ts'
-import { openEvents, type StreamEvent } from '../../harness/event-stream.ts'
+import { messageOf, openEvents, type StreamEvent } from '../../harness/event-stream.ts'
 import { startGateway, type TestGateway } from '../../harness/gateway.ts'
 import { archiveLog, end, line, publishLog } from '../../harness/log-writer.ts'
 
@@ -71,7 +71,7 @@ test('a follower that wants the last lines gets them, and then everything', asyn
   await publishLog(gateway.bus, job, [line(1), line(2), line(3)])
   const stream = await follow(job.jobId, 'tail=1')
   const events = await stream.until(({ data }) => data.chunks?.length === 0)
-  assert.equal(events.at(-1)?.id, '1.3')
+  assert.equal(messageOf(events.at(-1)?.id), '1.3')
   await publishLog(gateway.bus, job, [line(4), end(5)])
   await gateway.attempts.finish(job, { logSeq: 5 })
   events.push(...(await stream.until(isEnd)))

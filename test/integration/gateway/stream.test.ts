@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { test } from 'node:test'
 import { sleep, withDeadline } from '#core/service/time.ts'
-import { openEvents } from '../../harness/event-stream.ts'
+import { messageOf, openEvents } from '../../harness/event-stream.ts'
 import { startGateway, type TestGateway } from '../../harness/gateway.ts'
 import { line, publishLog } from '../../harness/log-writer.ts'
 
@@ -53,7 +53,7 @@ test('a reader that reads nothing costs a bounded amount of memory, and does not
     const socket = await deafReader(gateway, address, job.jobId)
     // A second follower that reads all 80 MB shows that there was time enough to send them to the first one too.
     const reader = await openEvents(`${address}/v1/jobs/${job.jobId}/logs?follow=true`, { 'x-rgrid-key': gateway.key })
-    await reader.until(({ id }) => id === '1.400')
+    await reader.until(({ id }) => messageOf(id) === '1.400')
     reader.close()
     assert.ok(socket.bytesRead < 20e6, `${socket.bytesRead} bytes were taken from the deaf reader's socket`)
     const grown = process.memoryUsage().rss - baseline

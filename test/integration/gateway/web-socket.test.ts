@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { after, before, test } from 'node:test'
 import { withDeadline } from '#core/service/time.ts'
 import type { ClaimedJob } from '#store/claims.ts'
+import { messageOf } from '../../harness/event-stream.ts'
 import { startGateway, type TestGateway } from '../../harness/gateway.ts'
 import { end, line, publishLog } from '../../harness/log-writer.ts'
 
@@ -44,7 +45,7 @@ test('a log is followed to its end: the same events as by server-sent events', a
   const { frames, code } = await readFrames(`/v1/jobs/${job.jobId}/logs/stream`)
   assert.equal(code, 1000)
   assert.deepEqual(
-    frames.map(({ event, id }) => [event, id]),
+    frames.map(({ event, id }) => [event, messageOf(id)]),
     [
       ['status', undefined],
       ['log', '1.1'],
@@ -59,7 +60,7 @@ test('it goes on behind the event that is named, and takes the same choices', as
   const job = await running()
   await publishLog(gateway.bus, job, [line(1), line(2), line(3), end(4)])
   await gateway.attempts.finish(job, { logSeq: 4 })
-  const idsOf = async (query: string) => (await readFrames(`/v1/jobs/${job.jobId}/logs/stream?${query}`)).frames.flatMap(({ id }) => id ?? [])
+  const idsOf = async (query: string) => (await readFrames(`/v1/jobs/${job.jobId}/logs/stream?${query}`)).frames.flatMap(({ id }) => messageOf(id) ?? [])
   assert.deepEqual(await idsOf('after=1.1'), ['1.2', '1.3'])
   assert.deepEqual(await idsOf('stream=stderr'), [])
   assert.deepEqual(await idsOf('tail=1'), ['1.3', '1.4'])
