@@ -39,8 +39,8 @@ export interface Bus {
   ): Subscription
   /** Whether the connection is up, as far as the client knows: a dead one may be noticed late. */
   isConnected(): boolean
-  /** Calls `listener` each time the connection is up again. */
-  onReconnect(listener: () => void): void
+  /** Calls `listener` each time the connection is up again, until the returned function is called. */
+  onReconnect(listener: () => void): () => void
   /** Messages that did not fit their schema, or whose reply was refused, since the start. */
   badMessages(): number
   close(): Promise<void>
@@ -79,7 +79,7 @@ function wrap(connection: NatsConnection, log: Log): Bus {
   const jetstream = connection.jetstream()
   let connected = true
   let bad = 0
-  const listeners: (() => void)[] = []
+  const listeners = new Set<() => void>()
   void watchStatus()
 
   async function watchStatus(): Promise<void> {
@@ -150,7 +150,10 @@ function wrap(connection: NatsConnection, log: Log): Bus {
       return connection.subscribe(subject, { queue, callback })
     },
     isConnected: () => connected,
-    onReconnect: (listener) => void listeners.push(listener),
+    onReconnect(listener) {
+      listeners.add(listener)
+      return () => void listeners.delete(listener)
+    },
     badMessages: () => bad,
     async close() {
       if (connection.isClosed()) return

@@ -37,10 +37,15 @@ export function createLogPublisher(bus: Bus, nodeId: string, attemptId: string, 
     const file = await open(path, 'r')
     try {
       while (!stopping.signal.aborted) {
-        await publishFrom(file, acknowledged).catch(async (error: unknown) => {
-          log.debug({ attemptId, error: errorText(error) }, 'log not acknowledged; sending it again')
-          await pause(RETRY_MS, stopping.signal)
-        })
+        const flight = createFlight(advance, () => wake.abort())
+        // What was not acknowledged before the connection broke never will be.
+        const forget = bus.onReconnect(() => flight.fail(new Error('the connection was made anew')))
+        await publishFrom(file, acknowledged, flight)
+          .catch(async (error: unknown) => {
+            log.debug({ attemptId, error: errorText(error) }, 'log not acknowledged; sending it again')
+            await pause(RETRY_MS, stopping.signal)
+          })
+          .finally(forget)
       }
     } finally {
       await file.close()
@@ -48,8 +53,7 @@ export function createLogPublisher(bus: Bus, nodeId: string, attemptId: string, 
   }
 
   /** Publishes line after line from this place on, until it is stopped. Throws when one was not acknowledged. */
-  async function publishFrom(file: FileHandle, start: number): Promise<void> {
-    const flight = createFlight(advance, () => wake.abort())
+  async function publishFrom(file: FileHandle, start: number, flight: Flight): Promise<void> {
     const buffer = Buffer.alloc(READ_BYTES)
     let sent = start
     while (!stopping.signal.aborted) {
@@ -100,11 +104,19 @@ export function createLogPublisher(bus: Bus, nodeId: string, attemptId: string, 
   }
 }
 
-/**
- * What is under way. `advance` is told the bytes of what was acknowledged, in the order in which it was added, up to the
- * first that was not; `failed` that there is one.
- */
-function createFlight(advance: (bytes: number) => void, failed: () => void) {
+/** What is under way. */
+interface Flight {
+  add(bytes: number, ack: Promise<unknown>): void
+  /** Nothing of it will be acknowledged any more. */
+  fail(reason: unknown): void
+  /** Throws when one was not acknowledged. */
+  check(): void
+  /** Resolves when there is room for one more; throws like `check`. */
+  room(): Promise<void>
+}
+
+/** `advance` is told the bytes of what was acknowledged, in the order in which it was added, up to the first that was not; `failed` that there is one. */
+function createFlight(advance: (bytes: number) => void, failed: () => void): Flight {
   const waiting: { bytes: number; done: boolean }[] = []
   let failure: unknown
   let changed: () => void = () => undefined
@@ -112,27 +124,24 @@ function createFlight(advance: (bytes: number) => void, failed: () => void) {
   const check = () => {
     if (failure !== undefined) throw failure
   }
+  const fail = (reason: unknown) => {
+    failure ??= reason
+    changed()
+    failed()
+  }
   return {
-    add(bytes: number, ack: Promise<unknown>): void {
+    check,
+    fail,
+    add(bytes, ack) {
       const entry = { bytes, done: false }
       waiting.push(entry)
-      ack.then(
-        () => {
-          entry.done = true
-          while (failure === undefined && waiting[0]?.done) advance(waiting.shift()?.bytes ?? 0)
-          changed()
-        },
-        (error: unknown) => {
-          failure ??= error
-          changed()
-          failed()
-        },
-      )
+      ack.then(() => {
+        entry.done = true
+        while (failure === undefined && waiting[0]?.done) advance(waiting.shift()?.bytes ?? 0)
+        changed()
+      }, fail)
     },
-    /** Throws when one was not acknowledged. */
-    check,
-    /** Resolves when there is room for one more; throws like `check`. */
-    async room(): Promise<void> {
+    async room() {
       check()
       while (waiting.length >= WINDOW) {
         await new Promise<void>((resolve) => {
