@@ -8,15 +8,12 @@ import type { Bell } from './bell.ts'
 import type { GatewayDeps } from './deps.ts'
 import { type FollowEvent, type FollowStart, formatPosition, type JobWatch, LOOK_EVERY_MS } from './log-follow.ts'
 import { type LogOwner, readLog } from './log-read.ts'
-import { type LogView, lastLines, viewOf } from './log-view.ts'
+import { type LogView, lastLines, missingPart, viewOf } from './log-view.ts'
 
 /** How long after the end of an attempt its last log messages may still come over the bus. */
 const LATE_MS = 5000
 /** An archived log goes on out of the archive when the bus has brought nothing of it for so long. */
 const QUIET_MS = 300
-
-/** The live copy was full, or an attempt was lost on the way. */
-const MISSING = 'a part of the log is missing here; the whole of it can be read once its node has archived it\n'
 
 /** The log of one attempt from where the reader wants it until it is complete, with the job's changes between. */
 export async function* followAttempt(
@@ -112,7 +109,7 @@ function createTeller(attempt: number, start: FollowStart): Teller {
     *tell(messages) {
       for (const message of messages) {
         if (message.seq <= seq) continue
-        if (message.seq > seq + 1) yield event(seq, [{ stream: 'system', at: message.chunks[0]?.at ?? 0, text: MISSING }])
+        if (message.seq > seq + 1) yield event(seq, [missingPart(message.chunks[0]?.at ?? 0)])
         seq = message.seq
         const chunks = viewOf(message.chunks, start)
         if (chunks.length > 0) yield event(seq, chunks)

@@ -5,7 +5,7 @@ import { createLineAssembler, type LogLine } from '#core/log-lines.ts'
 import type { LogPlace } from '#store/job-query.ts'
 import type { GatewayDeps } from './deps.ts'
 import { type LogOwner, readLog } from './log-read.ts'
-import { type LogView, lastLines, viewOf } from './log-view.ts'
+import { type LogView, lastLines, missingPart, viewOf } from './log-view.ts'
 
 /** What is read of a log that is not followed: a part of it, or only its last lines. */
 export interface LogSelection extends LogView {
@@ -42,8 +42,11 @@ function withTime({ at, bytes }: LogLine): Buffer {
 
 async function* selected(deps: GatewayDeps, owner: LogOwner, place: LogPlace, selection: LogSelection): AsyncGenerator<LogMessage> {
   const wanted = async function* () {
+    let seq = 0
     for await (const message of readLog(deps, owner, place)) {
-      const chunks = viewOf(message.chunks, selection)
+      const missing = message.seq > seq + 1 ? [missingPart(message.chunks[0]?.at ?? 0)] : []
+      seq = message.seq
+      const chunks = viewOf([...missing, ...message.chunks], selection)
       if (chunks.length > 0) yield { ...message, chunks }
     }
   }

@@ -12,6 +12,11 @@ export interface LogView {
   sinceMs?: number | undefined
 }
 
+/** Stands where messages are missing: the live copy was full, or an attempt was lost on the way. */
+export function missingPart(at: number): LogChunk {
+  return { stream: 'system', at, text: 'a part of the log is missing here; the whole of it can be read once its node has archived it\n' }
+}
+
 const NEWLINE = 10
 /** The last lines are held in memory; of longer ones there are fewer. */
 const MAX_TAIL_BYTES = 16 * 2 ** 20

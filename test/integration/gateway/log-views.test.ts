@@ -108,3 +108,16 @@ test('a followed stream holds only what is wanted', async () => {
   assert.deepEqual(textsOf(await (await follow(job.jobId, 'stream=stderr')).until(isEnd)), ['oops\n'])
   assert.deepEqual(textsOf(await (await follow(job.jobId, 'since=2026-01-01T00:00:02Z')).until(isEnd)), ['o\nthree'])
 })
+
+test('what is missing of a live copy is said where it is missing', async () => {
+  const job = await running()
+  await publishLog(gateway.bus, job, [line(3), line(4)])
+  const batches = (await textOf(job, 'format=ndjson')).trimEnd().split('\n')
+  const [first] = batches.map((batch) => JSON.parse(batch) as { chunks: { stream: string; text: string }[] })
+  assert.deepEqual(
+    first?.chunks.map(({ stream }) => stream),
+    ['system', 'stdout'],
+  )
+  assert.match(first?.chunks[0]?.text ?? '', /missing here/)
+  assert.equal(await textOf(job, 'stream=stdout'), 'line 3\nline 4\n')
+})
