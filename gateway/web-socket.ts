@@ -1,10 +1,12 @@
 import type { WebSocket } from '@fastify/websocket'
 import type { FastifyRequest } from 'fastify'
 import { errorText } from '#core/errors.ts'
-import { every } from '#core/service/time.ts'
+import { after, every, untilAborted } from '#core/service/time.ts'
 import type { ServerSentEvent } from './sse.ts'
 
 const PING_MS = 10_000
+/** How long a reader may take for the last bytes before the connection is cut. */
+const LAST_BYTES_MS = 2000
 /** Close codes of RFC 6455, section 7.4, and the registry it made: the end; trouble here; the gateway stops, connect again. */
 const CLOSE = { end: 1000, broken: 1011, stopping: 1012 } as const
 
@@ -34,13 +36,15 @@ export async function sendFrames(
     socket.ping()
   })
   try {
-    for await (const event of events(signal)) await send(socket, JSON.stringify(event))
+    for await (const event of events(signal)) await untilAborted(send(socket, JSON.stringify(event)), signal)
     socket.close(stopping.aborted ? CLOSE.stopping : CLOSE.end)
   } catch (error) {
     if (!signal.aborted) request.log.warn({ error: errorText(error) }, 'a WebSocket broke')
     socket.close(stopping.aborted ? CLOSE.stopping : CLOSE.broken)
   } finally {
     stopPings()
+    const cut = after(LAST_BYTES_MS, () => socket.terminate())
+    socket.once('close', cut)
   }
 }
 
