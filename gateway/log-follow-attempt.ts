@@ -1,14 +1,14 @@
 import { createLogOrder } from '#bus/log-order.ts'
-import { type LogTail, tailLog } from '#bus/log-tail.ts'
-import type { LogMessage } from '#bus/messages/log.ts'
+import { tailLog } from '#bus/log-tail.ts'
 import { RGridError } from '#core/errors.ts'
 import { monotonicMs } from '#core/service/time.ts'
 import { type LogPlace, readLogPlaces } from '#store/job-query.ts'
-import type { Bell } from './bell.ts'
 import type { GatewayDeps } from './deps.ts'
-import { type FollowEvent, type FollowStart, formatPosition, type JobWatch, LOOK_EVERY_MS } from './log-follow.ts'
+import { type FollowEvent, type FollowStart, type JobWatch, LOOK_EVERY_MS } from './log-follow.ts'
+import { startIntake } from './log-intake.ts'
 import { type LogOwner, readLog } from './log-read.ts'
-import { type LogView, lastLines, missingPart, viewOf } from './log-view.ts'
+import { createTeller, type Teller } from './log-teller.ts'
+import { lastLines, viewOf } from './log-view.ts'
 
 /** How long after the end of an attempt its last log messages may still come over the bus. */
 const LATE_MS = 5000
@@ -76,48 +76,6 @@ function isSettled(place: LogPlace): boolean {
   return place.finishedMsAgo !== null && place.finishedMsAgo > LATE_MS
 }
 
-/** Makes events of messages that come in order, and knows the number of the last one. */
-interface Teller {
-  /** What the reader wants to see. */
-  view: LogView
-  seq(): number
-  tell(messages: Iterable<LogMessage>): Generator<FollowEvent>
-  /** Everything up to this number was seen. */
-  skipTo(seq: number): void
-  /** Everything in the stream up to this position was read. */
-  moveTo(position: number): void
-  event(seq: number, chunks: LogMessage['chunks']): FollowEvent
-}
-
-function createTeller(attempt: number, start: FollowStart): Teller {
-  let { seq, position } = start
-  const event = (number: number, chunks: LogMessage['chunks']): FollowEvent => ({
-    event: 'log',
-    id: formatPosition({ attempt, seq: number, position }),
-    data: { attempt, seq: number, chunks },
-  })
-  return {
-    view: start,
-    seq: () => seq,
-    event,
-    skipTo(number) {
-      seq = Math.max(seq, number)
-    },
-    moveTo(at) {
-      position = at
-    },
-    *tell(messages) {
-      for (const message of messages) {
-        if (message.seq <= seq) continue
-        if (message.seq > seq + 1) yield event(seq, [missingPart(message.chunks[0]?.at ?? 0)])
-        seq = message.seq
-        const chunks = viewOf(message.chunks, start)
-        if (chunks.length > 0) yield event(seq, chunks)
-      }
-    },
-  }
-}
-
 async function* settledEvents(deps: GatewayDeps, owner: LogOwner, place: LogPlace, log: Teller): AsyncGenerator<FollowEvent> {
   try {
     for await (const message of readLog(deps, owner, place)) yield* log.tell([message])
@@ -148,52 +106,4 @@ async function* tailEvents(deps: GatewayDeps, owner: LogOwner, place: LogPlace, 
 function goneEvent(log: Teller, error: unknown): FollowEvent {
   if (!(error instanceof RGridError && error.code === 'gone')) throw error
   return log.event(log.seq(), [{ stream: 'system', at: 0, text: `${error.message}\n` }])
-}
-
-interface Arrived {
-  position: number
-  message: LogMessage
-}
-
-interface Intake {
-  /** A message that has come, in the order of the stream; the bell rings for the next one. Throws when the tail broke. */
-  take(): Arrived | undefined
-  close(): Promise<void>
-}
-
-/** Asks the tail for one message at a time, so that it fills no queue of its own. */
-function startIntake(tail: LogTail, bell: Bell): Intake {
-  const messages = tail.messages[Symbol.asyncIterator]()
-  let arrived: Arrived | undefined
-  let broken: Error | undefined
-  let closed = false
-  const ask = () => {
-    messages.next().then(
-      (next) => {
-        if (next.done) broken = new Error('the live log ended')
-        else arrived = next.value
-        bell.ring()
-      },
-      (error: Error) => {
-        broken = error
-        bell.ring()
-      },
-    )
-  }
-  ask()
-  return {
-    take() {
-      const taken = arrived
-      if (!taken && broken && !closed) throw broken
-      if (taken) {
-        arrived = undefined
-        ask()
-      }
-      return taken
-    },
-    async close() {
-      closed = true
-      await tail.close()
-    },
-  }
 }
