@@ -4,6 +4,7 @@ import type { Bus } from './bus.ts'
 import { BadMessageError, decode } from './codec.ts'
 import { createLogOrder } from './log-order.ts'
 import { LogMessage } from './messages/log.ts'
+import { orderedTail } from './ordered-tail.ts'
 import { LOG_STREAM } from './streams.ts'
 import { logSubject } from './subjects.ts'
 
@@ -17,16 +18,13 @@ export interface LogTail {
 
 /**
  * The log messages of an attempt that are in the stream now, behind the one at position `after` where that is given, then
- * those that come. The consumer is ordered: it makes itself anew after a break and goes on where it was. Reads ahead by at
- * most 100 messages.
+ * those that come. Reads ahead by at most 100 messages.
  */
 export async function tailLog(bus: Bus, nodeId: string, attemptId: string, after = 0): Promise<LogTail> {
-  const filterSubjects = logSubject(nodeId, attemptId)
   // A stream that was made anew counts from 1 again.
   const isKnown = after > 0 && ((await lastPosition(bus, nodeId, attemptId)) ?? 0) >= after
-  const consumer = await bus.jetstream.consumers.get(LOG_STREAM, isKnown ? { filterSubjects, opt_start_seq: after + 1 } : { filterSubjects })
-  const messages = await consumer.consume({ max_messages: 100 })
-  return { messages: decoded(messages), close: async () => void (await messages.close()) }
+  const tail = await orderedTail(bus, LOG_STREAM, logSubject(nodeId, attemptId), { after: isKnown ? after : 0 })
+  return { messages: decoded(tail.messages), close: tail.close }
 }
 
 /** The position of the last message of an attempt in the stream; undefined when it has none there. */

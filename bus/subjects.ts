@@ -54,6 +54,11 @@ export function eventSubject(accountId: string, projectId: string, objectId: str
   return `rgrid.events.${accountId}.${projectId}.${objectId}`
 }
 
+/** The events of everything in a project. */
+export function projectEventsSubject(accountId: string, projectId: string): string {
+  return eventSubject(accountId, projectId, '*')
+}
+
 /** Every subject of the event stream. */
 export const ANY_EVENT = 'rgrid.events.*.*.*'
 

@@ -11,6 +11,7 @@ import { meterRequests } from './plugins/meter.ts'
 import { registerOpenApi } from './plugins/openapi.ts'
 import { batchRoutes } from './routes/batches.ts'
 import { doctorRoutes } from './routes/doctor.ts'
+import { eventRoutes } from './routes/events.ts'
 import { fileRoutes } from './routes/files.ts'
 import { jobRoutes } from './routes/jobs.ts'
 import { logRoutes } from './routes/logs.ts'
@@ -59,7 +60,7 @@ export async function buildApp(deps: GatewayDeps): Promise<FastifyInstance> {
   await app.register(
     async (keyed) => {
       requireKey(keyed as unknown as FastifyInstance, deps)
-      for (const routes of [projectRoutes, jobRoutes, batchRoutes, logRoutes, fileRoutes, nodeRoutes, doctorRoutes])
+      for (const routes of [projectRoutes, jobRoutes, batchRoutes, logRoutes, eventRoutes, fileRoutes, nodeRoutes, doctorRoutes])
         await keyed.register(routes, { deps, stopping: stopping.signal })
     },
     { prefix: '/v1' },

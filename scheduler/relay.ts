@@ -2,6 +2,7 @@ import type { Bus } from '#bus/bus.ts'
 import { encode } from '#bus/codec.ts'
 import { Event } from '#bus/messages/event.ts'
 import { eventSubject } from '#bus/subjects.ts'
+import { cloudEventType } from '#core/event-types.ts'
 import type { Log } from '#core/service/log.ts'
 import { createLoop, type Loop } from '#core/service/loop.ts'
 import { clearOutbox, readOutbox, type StoredEvent } from '#store/events.ts'
@@ -9,7 +10,10 @@ import type { Db } from '#store/pool.ts'
 
 const BATCH = 500
 
-/** Brings events from the outbox to the bus, in order, until none is left. An event may be sent twice, never lost. */
+/**
+ * Brings events from the outbox to the bus until none is left. An event may be sent twice, never lost; an event of a job goes
+ * only when the one before it was acknowledged, so that they stand in the stream in the order in which they happened.
+ */
 export function createRelay(db: Db, bus: Bus, log: Log, isLeader: () => boolean): Loop {
   return createLoop({
     name: 'relay',
@@ -18,21 +22,44 @@ export function createRelay(db: Db, bus: Bus, log: Log, isLeader: () => boolean)
     async round(signal) {
       while (isLeader() && !signal.aborted) {
         const events = await readOutbox(db, BATCH)
-        if (events.length === 0) return
-        // Sent one behind the other on one connection, so the stream has them in this order; JetStream drops repeats by id.
-        await Promise.all(
-          events.map((event) =>
-            bus.jetstream.publish(subjectOf(event), encode(Event, toCloudEvent(event)), { msgID: `${event.jobId ?? event.batchId}:${event.id}` }),
-          ),
-        )
-        await clearOutbox(
-          db,
-          events.map((event) => event.id),
-        )
+        await relay(db, bus, events)
         if (events.length < BATCH) return
       }
     },
   })
+}
+
+/** Of each job the first event in the first wave, the second one in the second, and so on. */
+export function inWaves(events: readonly StoredEvent[]): StoredEvent[][] {
+  const waves: StoredEvent[][] = []
+  const next = new Map<string, number>()
+  for (const event of events) {
+    const subject = subjectOf(event)
+    const wave = next.get(subject) ?? 0
+    next.set(subject, wave + 1)
+    waves[wave] ??= []
+    waves[wave].push(event)
+  }
+  return waves
+}
+
+/** Publishes wave after wave. What was acknowledged leaves the outbox; throws when something was not. */
+async function relay(db: Db, bus: Bus, events: readonly StoredEvent[]): Promise<void> {
+  const relayed: number[] = []
+  const publish = async (event: StoredEvent) => {
+    // JetStream drops repeats by id.
+    const msgID = `${event.jobId ?? event.batchId ?? event.projectId}:${event.id}`
+    await bus.jetstream.publish(subjectOf(event), encode(Event, toCloudEvent(event)), { msgID })
+    relayed.push(event.id)
+  }
+  try {
+    for (const wave of inWaves(events)) {
+      const failed = (await Promise.allSettled(wave.map(publish))).find((result) => result.status === 'rejected')
+      if (failed) throw failed.reason
+    }
+  } finally {
+    if (relayed.length > 0) await clearOutbox(db, relayed)
+  }
 }
 
 function subjectOf(event: StoredEvent): string {
@@ -45,7 +72,7 @@ export function toCloudEvent(event: StoredEvent): Event {
     specversion: '1.0',
     id: String(event.id),
     source: `/projects/${event.projectId}`,
-    type: `rgrid.${event.type}`,
+    type: cloudEventType(event.type),
     subject: event.jobId ?? event.batchId ?? '',
     time: event.createdAt,
     datacontenttype: 'application/json',

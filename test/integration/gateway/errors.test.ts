@@ -174,6 +174,7 @@ test('the OpenAPI document lists every route, and needs no key', async () => {
     '/v1/batches/{id}',
     '/v1/batches/{id}/cancel',
     '/v1/doctor',
+    '/v1/events',
     '/v1/jobs/{id}',
     '/v1/jobs/{id}/artifacts',
     '/v1/jobs/{id}/cancel',

@@ -1,0 +1,88 @@
+import { type EventStreamState, type EventTail, readEventStream, tailEvents } from '#bus/event-tail.ts'
+import type { Event } from '#bus/messages/event.ts'
+import type { StreamStart } from '#bus/ordered-tail.ts'
+import { eventSubject, projectEventsSubject } from '#bus/subjects.ts'
+import { cloudEventType, type EventType } from '#core/event-types.ts'
+import type { Principal } from '#store/api-keys.ts'
+import type { GatewayDeps } from './deps.ts'
+import type { ServerSentEvent } from './sse.ts'
+
+/** Which events of the project a reader wants, and from where on: behind the event with this id, since a time, or from now. */
+export interface EventQuery {
+  jobId?: string | undefined
+  batchId?: string | undefined
+  types?: readonly EventType[] | undefined
+  sinceMs?: number | undefined
+  lastId?: EventId | undefined
+}
+
+/** Where an event is: in the stream that was created then, at this sequence. */
+export interface EventId {
+  createdMs: number
+  sequence: number
+}
+
+/** As the id of a server-sent event. */
+export function formatEventId({ createdMs, sequence }: EventId): string {
+  return `${createdMs.toString(36)}-${sequence}`
+}
+
+/** Reads one; undefined when it is none of ours. */
+export function parseEventId(text: string): EventId | undefined {
+  const match = /^([0-9a-z]{1,10})-(\d{1,15})$/.exec(text)
+  return match ? { createdMs: Number.parseInt(match[1] as string, 36), sequence: Number(match[2]) } : undefined
+}
+
+/** Ids of events that were sent lately: the relay may bring one twice when the bus was away for long. */
+const REMEMBERED = 1000
+
+/**
+ * Events as they happen. First `ready`: nothing that happens from then on is missed; or `reset`, when events behind the one
+ * that the reader has seen last are no longer kept, and it must read the state anew. Nothing is read ahead but what the bus
+ * client buffers (100 messages).
+ */
+export async function* streamEvents(deps: GatewayDeps, principal: Principal, query: EventQuery, signal: AbortSignal): AsyncGenerator<ServerSentEvent> {
+  const { accountId, projectId } = principal
+  const stream = await readEventStream(deps.bus)
+  const { start, reset } = startOf(stream, query)
+  // A job's events have a subject of their own, and so have a batch's; those of its jobs are found among the project's.
+  const subject = query.jobId === undefined ? projectEventsSubject(accountId, projectId) : eventSubject(accountId, projectId, query.jobId)
+  const tail = await tailEvents(deps.bus, subject, start)
+  const id = (sequence: number) => formatEventId({ createdMs: stream.createdMs, sequence })
+  const here = id('after' in start ? start.after : stream.lastSequence)
+  if (reset) yield { event: 'reset', id: here, data: { reason: reset } }
+  yield { event: 'ready', ...('after' in start ? { id: here } : {}), data: {} }
+  const sent = new Set<string>()
+  for await (const { sequence, event } of untilAborted(tail, signal)) {
+    if (!isWanted(event, query) || sent.has(event.id)) continue
+    sent.add(event.id)
+    if (sent.size > REMEMBERED) sent.delete(sent.values().next().value as string)
+    yield { id: id(sequence), data: event }
+  }
+}
+
+function startOf(stream: EventStreamState, query: EventQuery): { start: StreamStart; reset?: string } {
+  const now = { after: stream.lastSequence }
+  const { lastId } = query
+  if (!lastId) return { start: query.sinceMs === undefined ? now : { sinceMs: query.sinceMs } }
+  if (lastId.createdMs !== stream.createdMs || lastId.sequence > stream.lastSequence)
+    return { start: now, reset: 'the stream of events was made anew; read the state again' }
+  if (lastId.sequence + 1 < stream.firstSequence) return { start: now, reset: 'events behind this one are no longer kept; read the state again' }
+  return { start: { after: lastId.sequence } }
+}
+
+function isWanted(event: Event, query: EventQuery): boolean {
+  if (query.batchId !== undefined && event.data.batchId !== query.batchId) return false
+  return query.types === undefined || query.types.some((type) => cloudEventType(type) === event.type)
+}
+
+async function* untilAborted(tail: EventTail, signal: AbortSignal): EventTail['events'] {
+  const close = () => void tail.close()
+  signal.addEventListener('abort', close, { once: true })
+  try {
+    if (!signal.aborted) yield* tail.events
+  } finally {
+    signal.removeEventListener('abort', close)
+    await tail.close()
+  }
+}
