@@ -24,6 +24,11 @@ export interface Bus {
   manager(): Promise<JetStreamManager>
   /** Publishes at most once; does nothing but buffer while the connection is away. */
   publish<T extends TSchema>(subject: string, schema: T, message: Static<T>): void
+  /**
+   * Publishes into a stream and waits until it is stored. Rejects when that is not acknowledged in time, and at once when
+   * the connection was made anew meanwhile; it may be stored all the same. `msgId`: the stream drops repeats of it.
+   */
+  store(subject: string, data: Uint8Array, options: { timeoutMs: number; msgId?: string }): Promise<void>
   /** Hears messages; a bad one is counted and logged, never thrown. `queue`: one of the group hears each. */
   subscribe<T extends TSchema>(subject: string, schema: T, hear: (message: Static<T>, subject: string) => void, queue?: string): Subscription
   /** Asks and waits for the answer. Rejects after `timeoutMs`, or at once when nobody serves the subject. */
@@ -80,6 +85,7 @@ function wrap(connection: NatsConnection, log: Log): Bus {
   let connected = true
   let bad = 0
   const listeners = new Set<() => void>()
+  const unacknowledged = new Set<(reason: Error) => void>()
   void watchStatus()
 
   async function watchStatus(): Promise<void> {
@@ -87,6 +93,7 @@ function wrap(connection: NatsConnection, log: Log): Bus {
       if (status.type === Events.Disconnect) connected = false
       if (status.type === Events.Reconnect) {
         connected = true
+        for (const giveUp of unacknowledged) giveUp(new Error('the connection was made anew'))
         for (const listener of listeners) listener()
       }
       if (status.type === Events.Disconnect || status.type === Events.Reconnect || status.type === Events.Error)
@@ -125,6 +132,15 @@ function wrap(connection: NatsConnection, log: Log): Bus {
     manager: () => connection.jetstreamManager(),
     publish(subject, schema, message) {
       connection.publish(subject, encode(schema, message))
+    },
+    async store(subject, data, { timeoutMs, msgId }) {
+      const { promise: broken, reject: giveUp } = Promise.withResolvers<never>()
+      unacknowledged.add(giveUp)
+      try {
+        await Promise.race([jetstream.publish(subject, data, { timeout: timeoutMs, ...(msgId === undefined ? {} : { msgID: msgId }) }), broken])
+      } finally {
+        unacknowledged.delete(giveUp)
+      }
     },
     subscribe(subject, schema, hear, queue) {
       const callback = (error: Error | null, msg: Msg) => {

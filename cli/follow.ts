@@ -1,8 +1,8 @@
-import { createParser, type EventSourceMessage } from 'eventsource-parser'
 import type { LogBatch, LogChunk, LogEnd, LogStatus } from '#core/api.ts'
 import { RGridError } from '#core/errors.ts'
-import { after, monotonicMs, sleep } from '#core/service/time.ts'
+import { monotonicMs, sleep } from '#core/service/time.ts'
 import type { Client } from './client.ts'
+import { readEventSource, reconnectPauseMs } from './event-source.ts'
 
 /** What a follower of a job's log hears. */
 export interface Listener {
@@ -14,9 +14,6 @@ export interface Listener {
   lost(): void
 }
 
-/** No sign of life for so long: the connection is dead, and a new one is made. The gateway sends one every 10 s. */
-const SILENCE_MS = 30_000
-const MAX_PAUSE_MS = 5000
 /** So long without a gateway, and we give up: the job goes on without us. */
 const GIVE_UP_MS = 15 * 60_000
 
@@ -48,7 +45,7 @@ export async function followJob(client: Client, jobId: string, listener: Listene
   for (let failures = 0; ; failures++) {
     const replayed = position
     try {
-      for await (const { event, id, data } of events(client, path, position, signal)) {
+      for await (const { event, id, data } of readEventSource(client, path, position, signal)) {
         failures = 0
         heardMs = monotonicMs()
         if (event === 'log') {
@@ -68,7 +65,7 @@ export async function followJob(client: Client, jobId: string, listener: Listene
       if (monotonicMs() - heardMs > GIVE_UP_MS) throw error
     }
     if (failures === 1) listener.lost()
-    await sleep(Math.min(MAX_PAUSE_MS, 100 * 2 ** Math.min(failures, 10)) * (0.75 + Math.random() / 2), signal)
+    await sleep(reconnectPauseMs(failures), signal)
   }
 }
 
@@ -77,28 +74,4 @@ function isBefore(batch: LogBatch, position: string | undefined): boolean {
   if (position === undefined) return false
   const [attempt = 0, seq = 0] = position.split('.').map(Number)
   return batch.attempt < attempt || (batch.attempt === attempt && batch.seq <= seq)
-}
-
-async function* events(client: Client, path: string, position: string | undefined, signal: AbortSignal): AsyncGenerator<EventSourceMessage> {
-  const silence = new AbortController()
-  let cancel = after(SILENCE_MS, () => silence.abort())
-  try {
-    const response = await client.stream(
-      path,
-      { accept: 'text/event-stream', ...(position === undefined ? {} : { 'last-event-id': position }) },
-      AbortSignal.any([signal, silence.signal]),
-    )
-    if (!response.body) return
-    const ready: EventSourceMessage[] = []
-    const parser = createParser({ onEvent: (message) => ready.push(message) })
-    for await (const text of response.body.pipeThrough(new TextDecoderStream())) {
-      // Only the wait for the gateway counts: a slow reader of our output is no silence.
-      cancel()
-      parser.feed(text)
-      yield* ready.splice(0)
-      cancel = after(SILENCE_MS, () => silence.abort())
-    }
-  } finally {
-    cancel()
-  }
 }

@@ -9,6 +9,7 @@ import { clearOutbox, readOutbox, type StoredEvent } from '#store/events.ts'
 import type { Db } from '#store/pool.ts'
 
 const BATCH = 500
+const ACK_MS = 5000
 
 /**
  * Brings events from the outbox to the bus until none is left. An event may be sent twice, never lost; an event of a job goes
@@ -48,8 +49,8 @@ async function relay(db: Db, bus: Bus, events: readonly StoredEvent[]): Promise<
   const relayed: number[] = []
   const publish = async (event: StoredEvent) => {
     // JetStream drops repeats by id.
-    const msgID = `${event.jobId ?? event.batchId ?? event.projectId}:${event.id}`
-    await bus.jetstream.publish(subjectOf(event), encode(Event, toCloudEvent(event)), { msgID })
+    const msgId = `${event.jobId ?? event.batchId ?? event.projectId}:${event.id}`
+    await bus.store(subjectOf(event), encode(Event, toCloudEvent(event)), { timeoutMs: ACK_MS, msgId })
     relayed.push(event.id)
   }
   try {

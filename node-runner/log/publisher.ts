@@ -38,14 +38,10 @@ export function createLogPublisher(bus: Bus, nodeId: string, attemptId: string, 
     try {
       while (!stopping.signal.aborted) {
         const flight = createFlight(advance, () => wake.abort())
-        // What was not acknowledged before the connection broke never will be.
-        const forget = bus.onReconnect(() => flight.fail(new Error('the connection was made anew')))
-        await publishFrom(file, acknowledged, flight)
-          .catch(async (error: unknown) => {
-            log.debug({ attemptId, error: errorText(error) }, 'log not acknowledged; sending it again')
-            await pause(RETRY_MS, stopping.signal)
-          })
-          .finally(forget)
+        await publishFrom(file, acknowledged, flight).catch(async (error: unknown) => {
+          log.debug({ attemptId, error: errorText(error) }, 'log not acknowledged; sending it again')
+          await pause(RETRY_MS, stopping.signal)
+        })
       }
     } finally {
       await file.close()
@@ -65,7 +61,7 @@ export function createLogPublisher(bus: Bus, nodeId: string, attemptId: string, 
         // What is published while the connection is down piles up in the client.
         if (!bus.isConnected()) throw new Error('the bus is away')
         const next = buffer.indexOf(10, at) + 1
-        flight.add(next - at, bus.jetstream.publish(subject, Uint8Array.from(buffer.subarray(at, next - 1)), { timeout: ACK_MS }))
+        flight.add(next - at, bus.store(subject, Uint8Array.from(buffer.subarray(at, next - 1)), { timeoutMs: ACK_MS }))
         sent += next - at
         at = next
       }
@@ -107,8 +103,6 @@ export function createLogPublisher(bus: Bus, nodeId: string, attemptId: string, 
 /** What is under way. */
 interface Flight {
   add(bytes: number, ack: Promise<unknown>): void
-  /** Nothing of it will be acknowledged any more. */
-  fail(reason: unknown): void
   /** Throws when one was not acknowledged. */
   check(): void
   /** Resolves when there is room for one more; throws like `check`. */
@@ -131,7 +125,6 @@ function createFlight(advance: (bytes: number) => void, failed: () => void): Fli
   }
   return {
     check,
-    fail,
     add(bytes, ack) {
       const entry = { bytes, done: false }
       waiting.push(entry)

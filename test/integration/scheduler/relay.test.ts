@@ -2,17 +2,20 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { pino } from 'pino'
 import { sql } from 'slonik'
-import type { Bus } from '#bus/bus.ts'
+import { type Bus, connectService } from '#bus/bus.ts'
 import { decode } from '#bus/codec.ts'
+import { tailEvents } from '#bus/event-tail.ts'
 import { Event } from '#bus/messages/event.ts'
 import { EVENT_STREAM } from '#bus/streams.ts'
-import { eventSubject } from '#bus/subjects.ts'
+import { eventSubject, projectEventsSubject } from '#bus/subjects.ts'
 import { newId } from '#core/ids.ts'
 import { type NewEvent, readOutbox, recordEvents } from '#store/events.ts'
 import { createDbPool, type DatabasePool } from '#store/pool.ts'
 import { createRelay } from '../../../scheduler/relay.ts'
 import { serviceBus } from '../../harness/bus.ts'
+import { startCable } from '../../harness/cable.ts'
 import { createTestDatabase, type TestDatabase } from '../../harness/database.ts'
+import { testServices } from '../../harness/services.ts'
 
 const log = pino({ level: 'silent' })
 let database: TestDatabase
@@ -99,4 +102,41 @@ test('who does not lead relays nothing', async () => {
   await relay.start()
   await relay.stop()
   assert.equal(await db.oneFirst(sql.unsafe`select count(*)::int from outbox`), 1)
+})
+
+test('of each job the events stand in the order in which they happened, however often the way to the bus breaks', async () => {
+  const { natsUrl, natsTrustDir } = testServices()
+  const cable = await startCable(natsUrl)
+  const broken = await connectService({ name: 'scheduler', url: cable.through(natsUrl), credsFile: `${natsTrustDir}/scheduler.creds`, log })
+  const account = newId('account')
+  const jobs = Array.from({ length: 60 }, () => newId('job'))
+  const types = Array.from({ length: 8 }, (_, i) => `job.step${i}`)
+  for (const type of types)
+    await db.transaction((tx) =>
+      recordEvents(
+        tx,
+        jobs.flatMap((job) => eventsOf(account, job, [type])),
+      ),
+    )
+  const relay = createRelay(db, broken, log, () => true)
+  await relay.start()
+  const tail = await tailEvents(bus, projectEventsSubject(account, 'proj_x'), { after: 0 })
+  const heard = new Map<string, string[]>(jobs.map((job) => [job, []]))
+  let count = 0
+  for await (const { event } of tail.events) {
+    heard.get(event.subject)?.push(event.type)
+    if (++count === jobs.length * types.length) break
+    if (count % 100 !== 0) continue
+    cable.cut()
+    setImmediate(() => cable.mend())
+  }
+  await tail.close()
+  await relay.stop()
+  for (const order of heard.values())
+    assert.deepEqual(
+      order,
+      types.map((type) => `rgrid.${type}`),
+    )
+  await broken.close()
+  await cable.close()
 })
