@@ -1,11 +1,13 @@
 import type { BatchView, JobView } from '#core/api.ts'
-import { isFinal } from '#core/job/state.ts'
 import { jobsOf } from './batch-jobs.ts'
+import type { Change } from './changes.ts'
 import type { Client } from './client.ts'
 import { followJob, type Listener, type LogChoice } from './follow.ts'
 import { createPool } from './parallel.ts'
 import { withPrefix } from './prefixed-output.ts'
+import type { Printer } from './print.ts'
 import { readLog } from './read-log.ts'
+import { watch } from './watch.ts'
 
 /** How the logs of a batch are shown. */
 export interface BatchLogOptions {
@@ -28,47 +30,47 @@ export async function printBatchLogs(client: Client, project: string, batchId: s
 }
 
 /**
- * Shows the logs of all jobs of a batch as they come, line by line, until the batch has ended; those that wait are taken up as
- * they start. `changes` yields when jobs may have started, and ends when it is told to.
+ * Shows the logs of all jobs of a batch as they come, whole lines, until the batch has ended; those that wait are taken up as
+ * they start. Resolves with the batch as it ended.
  */
 export async function followBatchLogs(
   client: Client,
+  print: Printer,
   project: string,
   batchId: string,
   output: Listener,
   options: BatchLogOptions,
-  changes: (signal: AbortSignal) => AsyncIterable<void>,
-  signal: AbortSignal,
+  outer: AbortSignal,
 ): Promise<BatchView> {
+  const failed = new AbortController()
+  const signal = AbortSignal.any([outer, failed.signal])
   const pool = createPool(FOLLOWED_AT_ONCE)
   const taken = new Set<string>()
-  const failed = new AbortController()
-  const follow = async (job: JobView) => {
-    const listener = withPrefix(output, options.prefix(job), options.timestamps)
-    try {
-      await followJob(client, job.id, listener, AbortSignal.any([signal, failed.signal]), options.choice)
+  const take = (job: JobView) => {
+    if (taken.has(job.id) || !hasLog(job)) return
+    taken.add(job.id)
+    pool.add(async () => {
+      const listener = withPrefix(output, options.prefix(job), options.timestamps)
+      await followJob(client, job.id, listener, signal, options.choice).catch((error: unknown) => failed.abort(error))
       await listener.end()
-    } catch (error) {
-      failed.abort(error)
-    }
+    })
   }
-  for await (const _ of changes(AbortSignal.any([signal, failed.signal]))) {
-    const batch = await client.get<BatchView>(`/v1/batches/${batchId}`)
-    for (const job of await jobsOf(client, project, batchId, taken.size === 0 ? undefined : 'running,succeeded,failed,cancelled')) {
-      if (taken.has(job.id) || !hasLog(job)) continue
-      taken.add(job.id)
-      pool.add(() => follow(job))
+  let batch: BatchView | undefined
+  const look = async ({ events, look: anew }: Change) => {
+    batch = await client.get<BatchView>(`/v1/batches/${encodeURIComponent(batchId)}`)
+    if (anew || batch.finishedAt !== null) for (const job of await jobsOf(client, project, batchId)) take(job)
+    else {
+      const started = new Set(events.flatMap(({ data }) => data.jobId ?? []))
+      for (const id of started) if (!taken.has(id)) take(await client.get<JobView>(`/v1/jobs/${id}`))
     }
-    if (batch.finishedAt === null) continue
-    await pool.idle()
-    failed.signal.throwIfAborted()
-    return batch
+    return batch.finishedAt !== null
   }
-  failed.signal.throwIfAborted()
+  await watch(client, print, { query: { batch: batchId, types: ['job.started', 'batch.completed'] }, look }, signal)
+  await pool.idle()
   signal.throwIfAborted()
-  throw new Error('the batch is not followed any more')
+  return batch as BatchView
 }
 
 function hasLog(job: JobView): boolean {
-  return job.attemptCount > 0 || (isFinal(job.state) && job.nodeId !== null)
+  return job.attemptCount > 0
 }

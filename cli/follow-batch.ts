@@ -1,6 +1,5 @@
 import type { BatchView, CancelResult, JobView } from '#core/api.ts'
-import { RGridError } from '#core/errors.ts'
-import { monotonicMs, sleep } from '#core/service/time.ts'
+import { monotonicMs } from '#core/service/time.ts'
 import { createEndedReader, jobsOf } from './batch-jobs.ts'
 import type { Client } from './client.ts'
 import { describeEnd } from './describe.ts'
@@ -9,6 +8,7 @@ import { listenForInterrupt } from './interrupt.ts'
 import { createPool } from './parallel.ts'
 import type { Printer } from './print.ts'
 import { createProgress, endedCount } from './progress.ts'
+import { watch } from './watch.ts'
 
 /** What is done while a batch goes on. */
 export interface BatchOptions {
@@ -21,10 +21,7 @@ export interface BatchOptions {
   cancelFirst: boolean
 }
 
-const LOOK_EVERY_MS = 300
 const DOWNLOADS_AT_ONCE = 4
-/** So long without a gateway, and we give up: the batch goes on without us. */
-const GIVE_UP_MS = 15 * 60_000
 
 /** Shows a batch until it ends, brings outputs as each job ends, sums it up. Resolves with the exit code of `rgrid`. */
 export async function followBatch(client: Client, print: Printer, project: string, batch: BatchView, options: BatchOptions): Promise<number> {
@@ -38,17 +35,12 @@ export async function followBatch(client: Client, print: Printer, project: strin
   })
   const readEnded = createEndedReader(client, project, batch.id)
   const outputs = createOutputs(client, options)
-  let heardMs = monotonicMs()
+  let last: BatchView | undefined
   try {
-    for (;;) {
-      const now = await look()
-      if (now?.finishedAt) {
-        await outputs.idle()
-        progress.end()
-        return await summarise(client, print, project, now, outputs.faults)
-      }
-      await sleep(LOOK_EVERY_MS, interrupt.signal)
-    }
+    await watch(client, print, { query: { batch: batch.id }, look }, interrupt.signal)
+    await outputs.idle()
+    progress.end()
+    return await summarise(client, print, project, last ?? batch, outputs.faults)
   } catch (error) {
     progress.end()
     if (!interrupt.signal.aborted) throw error
@@ -58,22 +50,14 @@ export async function followBatch(client: Client, print: Printer, project: strin
     interrupt.dispose()
   }
 
-  /** Undefined when the gateway is away for now. */
-  async function look(): Promise<BatchView | undefined> {
-    try {
-      const now = await client.get<BatchView>(`/v1/batches/${batch.id}`)
-      progress.show(now)
-      for (const job of await readEnded(endedCount(now))) {
-        if (options.json) print.json(job)
-        if (job.state !== 'cancelled') outputs.fetch(job)
-      }
-      heardMs = monotonicMs()
-      return now
-    } catch (error) {
-      if (!(error instanceof RGridError) || error.code !== 'unavailable' || monotonicMs() - heardMs > GIVE_UP_MS) throw error
-      print.say(`rgrid: ${error.message}; trying again. The batch goes on`)
-      return undefined
+  async function look(): Promise<boolean> {
+    last = await client.get<BatchView>(`/v1/batches/${batch.id}`)
+    progress.show(last)
+    for (const job of await readEnded(endedCount(last))) {
+      if (options.json) print.json(job)
+      if (job.state !== 'cancelled') outputs.fetch(job)
     }
+    return last.finishedAt !== null
   }
 }
 

@@ -18,6 +18,8 @@ export interface Printer {
   colour(format: InspectColor, text: string): string
   /** A table on stdout; the first row is the head. States are coloured where the terminal wants it. */
   table(rows: readonly (readonly string[])[]): void
+  /** The lines of such a table. */
+  tableLines(rows: readonly (readonly string[])[]): string[]
 }
 
 const STATE_COLOURS: Readonly<Record<string, InspectColor>> = { succeeded: 'green', failed: 'red', running: 'cyan', cancelled: 'dim', held: 'dim', lost: 'red' }
@@ -26,6 +28,7 @@ const CLEAR_LINE = '\r\u001b[2K'
 /** Prints to this process's streams. */
 export function createPrinter(): Printer {
   const isTerminal = process.stderr.isTTY ?? false
+  const tableLines: Printer['tableLines'] = (rows) => layOutTable(rows, (format, text) => styleText(format, text, { stream: process.stdout }))
   let shown = ''
   return {
     isTerminal,
@@ -40,8 +43,9 @@ export function createPrinter(): Printer {
     json: (value) => void process.stdout.write(`${JSON.stringify(value)}\n`),
     colour: (format, text) => styleText(format, text, { stream: process.stderr }),
     table(rows) {
-      for (const line of layOutTable(rows, (format, text) => styleText(format, text, { stream: process.stdout }))) process.stdout.write(`${line}\n`)
+      for (const line of tableLines(rows)) process.stdout.write(`${line}\n`)
     },
+    tableLines,
   }
 }
 

@@ -34,7 +34,8 @@ export function endedCount({ counts }: BatchView): number {
   return counts.succeeded + counts.failed + counts.cancelled
 }
 
-function countsText({ counts, size }: BatchView): string {
+/** `12/24 done, 1 failed, 4 running`. */
+export function countsText({ counts, size }: BatchView): string {
   const cancelled = counts.cancelled > 0 ? `, ${counts.cancelled} cancelled` : ''
   return `${counts.succeeded}/${size} done, ${counts.failed} failed, ${counts.running} running${cancelled}`
 }

@@ -1,35 +1,64 @@
-import type { LogChunk } from '#core/api.ts'
+import type { JobView, LogChunk } from '#core/api.ts'
 import { exitStatus } from '#core/job/outcome.ts'
+import { followBatchLogs, printBatchLogs } from '../batch-logs.ts'
 import { type Command, type Context, type OptionValues, text } from '../command.ts'
 import { parseCount, parseTime } from '../duration.ts'
 import { followJob, type Listener, type LogChoice } from '../follow.ts'
 import { sayFailure } from '../follow-job.ts'
 import { onlyArgument } from '../parse.ts'
+import { countsText } from '../progress.ts'
 import { readLog } from '../read-log.ts'
 import { createOutput } from '../stream-output.ts'
 import { withTimestamps } from '../timestamps.ts'
+import { UsageError } from '../usage-error.ts'
 
 /** `rgrid logs`. */
 export const logsCommand: Command = {
   name: 'logs',
-  usage: 'JOB',
-  summary: 'Prints the log of a job: its stdout to stdout, its stderr to stderr.',
+  usage: 'JOB | --batch BATCH',
+  summary: 'Prints the log of a job, or of all jobs of a batch: stdout to stdout, stderr to stderr.',
   options: {
     follow: { type: 'boolean', short: 'f', help: 'go on until the job ends; the exit code is then the job’s' },
     tail: { type: 'string', value: 'N', help: 'of what is there, only the last N lines' },
     since: { type: 'string', value: 'TIME', help: 'only what was written since: 10m, 2h, or 2026-11-23T10:00:00Z' },
     timestamps: { type: 'boolean', short: 't', help: 'the time in front of each line' },
+    batch: { type: 'string', value: 'BATCH', help: 'the logs of all its jobs, each line with the name of its job in front; with -f as they come' },
     attempt: { type: 'string', value: 'N', help: 'the log of this attempt (the latest; with -f from this one on, the first)' },
     json: { type: 'boolean', help: 'print the log as JSON, one a line: pieces {stream, at, text or base64}' },
   },
   async run(context, options, args) {
+    const batchId = text(options, 'batch')
+    if (batchId !== undefined) return batchLogs(context, batchId, options, args)
     const id = onlyArgument(args, 'job')
     const choice = choiceOf(options)
     const listener = listenerOf(context, options)
-    if (options.follow === true) return follow(context, id, listener, choice)
+    if (options.follow === true) return untilInterrupted((signal) => follow(context, id, listener, choice, signal))
     for await (const { chunks } of readLog(context.client(), id, choice)) for (const chunk of chunks) await listener.chunk(chunk)
     return 0
   },
+}
+
+async function batchLogs(context: Context, batchId: string, options: OptionValues, args: readonly string[]): Promise<number> {
+  if (args.length > 0) throw new UsageError('name a job or --batch BATCH, not both')
+  for (const name of ['json', 'attempt']) if (options[name] !== undefined) throw new UsageError(`--${name} is for the log of one job, not for --batch`)
+  const { print, defaults } = context
+  const client = context.client()
+  const project = defaults.project ?? (await client.project())
+  const how = {
+    choice: choiceOf(options),
+    timestamps: options.timestamps === true,
+    prefix: (job: JobView) => `${print.colour('cyan', job.name ?? `item ${job.batchIndex}`)} | `,
+  }
+  const output = createOutput(print)
+  if (options.follow !== true) {
+    await printBatchLogs(client, project, batchId, output, how)
+    return 0
+  }
+  return untilInterrupted(async (signal) => {
+    const batch = await followBatchLogs(client, print, project, batchId, output, how, signal)
+    print.say(`${batchId}: ${countsText(batch)}`)
+    return batch.counts.succeeded === batch.size ? 0 : 1
+  })
 }
 
 function choiceOf(options: OptionValues): LogChoice {
@@ -51,15 +80,18 @@ function listenerOf({ print }: Context, options: OptionValues): Listener {
   return options.timestamps === true ? withTimestamps(output) : output
 }
 
-async function follow({ client, print }: Context, id: string, listener: Listener, choice: LogChoice): Promise<number> {
+async function follow({ client, print }: Context, id: string, listener: Listener, choice: LogChoice, signal: AbortSignal): Promise<number> {
+  const end = await followJob(client(), id, listener, signal, choice)
+  sayFailure(print, id, end)
+  return exitStatus(end)
+}
+
+/** Ctrl-C ends the following, and nothing else. */
+async function untilInterrupted(work: (signal: AbortSignal) => Promise<number>): Promise<number> {
   const stop = new AbortController()
   process.once('SIGINT', () => stop.abort())
-  try {
-    const end = await followJob(client(), id, listener, stop.signal, choice)
-    sayFailure(print, id, end)
-    return exitStatus(end)
-  } catch (error) {
+  return work(stop.signal).catch((error: unknown) => {
     if (stop.signal.aborted) return 130
     throw error
-  }
+  })
 }

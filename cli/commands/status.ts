@@ -4,32 +4,64 @@ import type { Command, Context } from '../command.ts'
 import { describeEnd } from '../describe.ts'
 import { onlyArgument } from '../parse.ts'
 import { age } from '../print.ts'
+import { countsText } from '../progress.ts'
+import { createScreen } from '../screen.ts'
+import { onChange, watch } from '../watch.ts'
 
 /** `rgrid status`. */
 export const statusCommand: Command = {
   name: 'status',
   usage: 'JOB|BATCH',
   summary: 'Shows where a job or batch is, and why.',
-  options: { json: { type: 'boolean', help: 'print JSON' } },
-  async run({ client, print }, options, args) {
+  options: {
+    watch: { type: 'boolean', short: 'w', help: 'show it anew whenever it changes, until it has ended; in a pipe a line a change' },
+    json: { type: 'boolean', help: 'print JSON' },
+  },
+  async run(context, options, args) {
     const id = onlyArgument(args, 'job or batch')
-    const isBatch = id.startsWith('batch_')
-    const found = await client().get<BatchView | JobDetail>(`/v1/${isBatch ? 'batches' : 'jobs'}/${encodeURIComponent(id)}`)
-    if (options.json === true) print.json(found)
-    else if ('counts' in found) showBatch(print, found)
-    else showJob(print, found)
+    const read = () => context.client().get<BatchView | JobDetail>(`/v1/${isBatch(id) ? 'batches' : 'jobs'}/${encodeURIComponent(id)}`)
+    if (options.watch === true) await watchStatus(context, id, read, options.json === true)
+    else if (options.json === true) context.print.json(await read())
+    else for (const line of linesOf(context.print, await read())) context.print.out(line)
     return 0
   },
 }
 
-function showBatch(print: Context['print'], batch: BatchView): void {
-  print.table([
+function isBatch(id: string): boolean {
+  return id.startsWith('batch_')
+}
+
+async function watchStatus({ client, print }: Context, id: string, read: () => Promise<BatchView | JobDetail>, json: boolean): Promise<void> {
+  const screen = createScreen()
+  const changed = onChange()
+  const look = async () => {
+    const found = await read()
+    const lines = json ? [JSON.stringify(found)] : process.stdout.isTTY ? linesOf(print, found) : [lineOf(found)]
+    if (changed(json ? lines.join() : lineOf(found))) json ? print.out(lines.join()) : screen.show(lines)
+    return found.finishedAt !== null
+  }
+  await watch(client(), print, { query: isBatch(id) ? { batch: id } : { job: id }, look }, new AbortController().signal)
+}
+
+/** The state in one line. */
+function lineOf(found: BatchView | JobDetail): string {
+  if ('counts' in found) return `${found.id}  ${countsText(found)}`
+  const why = found.finishedAt === null ? (found.reason ?? '') : describeEnd(found)
+  return `${found.id}  ${found.state}  ${why}`.trimEnd()
+}
+
+function linesOf(print: Context['print'], found: BatchView | JobDetail): string[] {
+  return 'counts' in found ? batchLines(print, found) : jobLines(print, found)
+}
+
+function batchLines(print: Context['print'], batch: BatchView): string[] {
+  return print.tableLines([
     ['BATCH', 'NAME', 'JOBS', 'PARALLEL', ...Object.keys(batch.counts).map((state) => state.toUpperCase()), 'AGE'],
     [batch.id, batch.name ?? '-', String(batch.size), String(batch.parallel ?? '-'), ...Object.values(batch.counts).map(String), age(batch.createdAt, nowMs())],
   ])
 }
 
-function showJob(print: Context['print'], job: JobDetail): void {
+function jobLines(print: Context['print'], job: JobDetail): string[] {
   const labels = Object.entries(job.labels).map(([key, value]) => `${key}=${value}`)
   const fields: [string, string | null][] = [
     ['name', job.name],
@@ -43,22 +75,14 @@ function showJob(print: Context['print'], job: JobDetail): void {
     ['started', job.startedAt],
     ['ended', job.finishedAt],
   ]
-  print.table([['job', job.id], ...fields.filter((field): field is [string, string] => field[1] !== null && field[1] !== '')])
-  if (job.attempts.length > 0) {
-    print.out('')
-    print.table([
-      ['ATTEMPT', 'STATE', 'HOW', 'NODE', 'STARTED', 'ENDED'],
-      ...job.attempts.map((attempt) => [
-        String(attempt.number),
-        attempt.state,
-        attempt.cause === null ? '' : describeEnd(attempt) + describeLate(attempt.lateResult),
-        attempt.nodeId,
-        attempt.startedAt ?? '-',
-        attempt.finishedAt ?? '-',
-      ]),
-    ])
-  }
-  for (const warning of job.warnings) print.say(print.colour('yellow', `warning: ${warning}`))
+  const lines = print.tableLines([['job', job.id], ...fields.filter((field): field is [string, string] => field[1] !== null && field[1] !== '')])
+  if (job.attempts.length > 0) lines.push('', ...print.tableLines([['ATTEMPT', 'STATE', 'HOW', 'NODE', 'STARTED', 'ENDED'], ...job.attempts.map(attemptRow)]))
+  return [...lines, ...job.warnings.map((warning) => print.colour('yellow', `warning: ${warning}`))]
+}
+
+function attemptRow(attempt: AttemptView): string[] {
+  const how = attempt.cause === null ? '' : describeEnd(attempt) + describeLate(attempt.lateResult)
+  return [String(attempt.number), attempt.state, how, attempt.nodeId, attempt.startedAt ?? '-', attempt.finishedAt ?? '-']
 }
 
 /** What the node of a lost attempt said too late; it changed nothing. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { runCommand } from '../../../cli/commands/run.ts'
-import { parseCount, parseSeconds } from '../../../cli/duration.ts'
+import { parseCount, parseSeconds, parseTime } from '../../../cli/duration.ts'
 import { outputFolders } from '../../../cli/output-folder.ts'
 import { commandHelp, parseCommand } from '../../../cli/parse.ts'
 import { UsageError } from '../../../cli/usage-error.ts'
@@ -89,10 +89,17 @@ for (const [paths, folders] of [
 
 test('times and counts are read, or refused with the option named', () => {
   assert.deepEqual(
-    ['90', '90s', '5m', '1h'].map((text) => parseSeconds('timeout', text)),
-    [90, 90, 300, 3600],
+    ['90', '90s', '5m', '1h', '2d'].map((text) => parseSeconds('timeout', text)),
+    [90, 90, 300, 3600, 172_800],
   )
-  for (const wrong of ['', '1.5', '5d', '-1', 'm']) assert.throws(() => parseSeconds('timeout', wrong), /--timeout/)
+  for (const wrong of ['', '1.5', '5w', '-1', 'm']) assert.throws(() => parseSeconds('timeout', wrong), /--timeout/)
   assert.equal(parseCount('retries', '3', 0, 100), 3)
   for (const wrong of ['', '101', '-1', '1.5', 'x']) assert.throws(() => parseCount('retries', wrong, 0, 100), /--retries/)
+})
+
+test('a time is so long ago, or RFC 3339, or refused with the option named', () => {
+  assert.equal(parseTime('since', '2026-11-23T10:00:00+01:00'), '2026-11-23T09:00:00.000Z')
+  const anHourAgo = Date.now() - 3_600_000
+  assert.ok(Math.abs(Date.parse(parseTime('since', '1h')) - anHourAgo) < 5000)
+  for (const wrong of ['', 'yesterday', '10', '-1h', '2026-13-01T00:00:00Z']) assert.throws(() => parseTime('since', wrong), /--since/)
 })

@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import type { BatchView } from '#core/api.ts'
+import { awaitEnd, submitJob } from '../harness/follow.ts'
+import { type Platform, rgrid, startPlatform } from '../harness/platform.ts'
+
+let platform: Platform
+before(async () => {
+  platform = await startPlatform()
+})
+after(() => platform?.stop())
+
+const bash = (code: string) => ({ runtime: 'bash', code, files: { outputs: [] }, resources: { disk: '16Mi' } })
+
+async function submitBatch(code: string, names: readonly string[], parallel: number | null = null): Promise<string> {
+  const body = { parallel, template: bash(code), items: names.map((name) => ({ name, env: { NAME: name } })) }
+  const response = await platform.api('POST', '/v1/projects/default/batches', body)
+  assert.equal(response.status, 201)
+  return ((await response.json()) as BatchView).id
+}
+
+/** How often the gateway was asked by these routes since the last time. */
+function createCounter(): (route: string) => number {
+  const path = join(platform.stateDir, 'logs/gateway.log')
+  const seen = readFileSync(path, 'utf8').length
+  return (route) => readFileSync(path, 'utf8').slice(seen).split(`"route":"${route}"`).length - 1
+}
+
+test('rgrid status --watch tells each change of a job until it ends, without asking all the time', async () => {
+  const count = createCounter()
+  const jobId = await submitJob(platform, { ...bash('sleep 1; exit 3'), retries: 1, backoff: { initialSeconds: 1 } })
+  const watched = await rgrid(platform, ['status', '--watch', jobId])
+  assert.equal(watched.code, 0)
+  const lines = watched.stdout.trimEnd().split('\n')
+  assert.ok(lines.every((line) => line.startsWith(`${jobId}  `)))
+  assert.match(watched.stdout, /retry 1 of 1/)
+  assert.match(lines.at(-1) as string, /failed {2}exit code 3$/)
+  assert.ok(lines.every((line, i) => line !== lines[i + 1]))
+  assert.ok(count('/v1/jobs/:id') <= 12, `${count('/v1/jobs/:id')} reads in five seconds`)
+})
+
+test('rgrid status --watch --json gives a document a change, also of a batch', async () => {
+  const batchId = await submitBatch('sleep 0.3', ['a', 'b', 'c'], 1)
+  const watched = await rgrid(platform, ['status', '--watch', '--json', batchId])
+  const views = watched.stdout
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as BatchView)
+  assert.equal(views.at(-1)?.counts.succeeded, 3)
+  assert.ok(views.length >= 2)
+})
+
+test('rgrid list --watch tells of jobs that come and change', async () => {
+  const batchId = await submitBatch('[ $NAME = two ] || sleep 2', ['one', 'two'], 1)
+  const watched = await rgrid(platform, ['list', '--watch', '--batch', batchId], {
+    onChunk(text, kill) {
+      if (/two {2}succeeded/.test(text)) kill('SIGINT')
+    },
+  })
+  assert.match(watched.stdout, /one {2}succeeded/)
+  assert.match(watched.stdout, /two {2}held {2}held: batch parallelism/)
+  assert.match(watched.stdout, /two {2}succeeded/)
+})
+
+test('the logs of a batch are followed together, each line whole and with the name of its job', async () => {
+  const names = Array.from({ length: 6 }, (_, i) => `job-${i}`)
+  const batchId = await submitBatch(
+    'for i in 1 2 3; do printf "part "; sleep 0.1; echo "$NAME line $i"; done; echo "$NAME failed" >&2; printf unfinished',
+    names,
+    3,
+  )
+  const count = createCounter()
+  const followed = await rgrid(platform, ['logs', '-f', '--batch', batchId])
+  assert.equal(followed.code, 0)
+  const lines = followed.stdout.trimEnd().split('\n')
+  const linesOf = (name: string) => lines.filter((line) => line.startsWith(`${name} | `)).map((line) => line.slice(name.length + 3))
+  for (const name of names) assert.deepEqual(linesOf(name), [...[1, 2, 3].map((i) => `part ${name} line ${i}`), 'unfinished'])
+  assert.equal(lines.length, names.length * 4)
+  assert.equal(followed.stderr.match(/^job-\d \| job-\d failed$/gm)?.length, names.length)
+  assert.match(followed.stderr, /6\/6 done/)
+  assert.ok(count('/v1/batches/:id') <= 15)
+  const printed = await rgrid(platform, ['logs', '--batch', batchId, '--tail', '1'])
+  assert.deepEqual(
+    printed.stdout.trimEnd().split('\n'),
+    names.map((name) => `${name} | unfinished`),
+  )
+})
+
+test('logs of what is none, or of two things, are refused', async () => {
+  const jobId = await submitJob(platform, bash('true'))
+  await awaitEnd(platform, jobId)
+  assert.equal((await rgrid(platform, ['logs', '-f', '--batch', 'batch_none'])).code, 3)
+  assert.equal((await rgrid(platform, ['logs', jobId, '--batch', 'batch_none'])).code, 2)
+})
