@@ -1,4 +1,5 @@
 import { type Static, Type } from '@sinclair/typebox'
+import { parseAllowList, parsePorts } from '#core/allow-list.ts'
 import { MetricsEnv } from '#core/service/config.ts'
 import { ObjectsEnv } from '#store/config.ts'
 
@@ -11,8 +12,28 @@ export const SchedulerEnv = Type.Object({
   RGRID_LEASE_SECONDS: Type.Number({ default: 15, minimum: 3, maximum: 600, description: 'a node silent for so long is lost, and its work is run elsewhere' }),
   RGRID_SWEEP_SECONDS: Type.Number({ default: 2, minimum: 0.1, maximum: 60, description: 'how often queued work is looked for whose wake-up was lost' }),
   RGRID_UPLOAD_URL_SECONDS: Type.Integer({ default: 3600, minimum: 60, maximum: 86_400, description: 'how long presigned addresses given to nodes are good' }),
+  RGRID_WEBHOOK_PORTS: Type.String({ default: '80,443,8080,8443', description: 'ports that webhooks are sent to, separated by commas' }),
+  RGRID_WEBHOOK_ALLOW: Type.String({
+    default: '',
+    description:
+      'networks of your own that webhooks may reach although they are private, also over plain http: ip, ip/prefix or either with :port (then that port too), separated by commas',
+  }),
+  RGRID_WEBHOOK_DISABLE_DAYS: Type.Number({
+    default: 5,
+    minimum: 0.01,
+    maximum: 365,
+    description: 'a webhook endpoint that took nothing for so many days is switched off',
+  }),
   ...MetricsEnv,
   RGRID_LOG_LEVEL: Type.String({ default: 'info', description: 'trace, debug, info, warn, error' }),
 })
 /** See the schema of the same name. */
 export type SchedulerEnv = Static<typeof SchedulerEnv>
+
+/** Where webhooks may go, out of the environment. Throws a ConfigError. */
+export function webhookTargets(env: Pick<SchedulerEnv, 'RGRID_WEBHOOK_PORTS' | 'RGRID_WEBHOOK_ALLOW'>) {
+  return {
+    ports: parsePorts('RGRID_WEBHOOK_PORTS', env.RGRID_WEBHOOK_PORTS),
+    allowed: parseAllowList('RGRID_WEBHOOK_ALLOW', env.RGRID_WEBHOOK_ALLOW),
+  }
+}

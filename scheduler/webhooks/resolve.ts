@@ -1,6 +1,6 @@
+import { Resolver } from 'node:dns/promises'
 import { readFile } from 'node:fs/promises'
 import { isIP } from 'node:net'
-import { Resolver } from 'node:dns/promises'
 
 /** The addresses of a host name, IPv4 first. Rejects when it has none. */
 export type Resolve = (host: string) => Promise<string[]>

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import http from 'node:http'
 import https from 'node:https'
 import { isIPv4, type LookupFunction } from 'node:net'
@@ -28,7 +29,6 @@ export type Send = (message: Message, signal: AbortSignal) => Promise<Answer>
 /** How messages are sent. */
 export interface SenderOptions extends TargetRules {
   resolve: Resolve
-  version: string
   /** For name lookup, TCP and TLS together. */
   connectMs?: number
   wholeMs?: number
@@ -41,6 +41,9 @@ const WHOLE_MS = 15_000
 /** The status decides; so long its body may take to be kept. */
 const BODY_MS = 1000
 const MAX_BODY_BYTES = 4096
+
+const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
+const USER_AGENT = `RGrid/${version}`
 
 class TimeoutError extends Error {}
 
@@ -97,7 +100,7 @@ async function post(target: Target, message: Message, options: SenderOptions, si
     if (all) callback(null, found)
     else callback(null, found[0]?.address ?? '', found[0]?.family)
   }
-  const headers = { ...message.headers, 'content-length': Buffer.byteLength(message.body), 'user-agent': `RGrid/${options.version}` }
+  const headers = { ...message.headers, 'content-length': Buffer.byteLength(message.body), 'user-agent': USER_AGENT }
   const { promise, resolve, reject } = Promise.withResolvers<http.IncomingMessage>()
   const ca = options.ca === undefined ? {} : { ca: options.ca }
   const request = (secure ? https : http).request(target.url, { method: 'POST', agent, lookup, headers, signal, ...ca } as https.RequestOptions, resolve)
@@ -137,7 +140,8 @@ function isRefused(error: unknown): boolean {
 }
 
 function describe(error: unknown): string {
-  if (isRefused(error) && !(error instanceof RefusedTargetError)) return 'the address leads to one that is private, loopback, link-local or otherwise not public'
+  if (isRefused(error) && !(error instanceof RefusedTargetError))
+    return 'the address leads to one that is private, loopback, link-local or otherwise not public'
   // A refused connection to a name with two addresses has no message of its own.
   const text = errorText(error) || String((error as { code?: unknown }).code ?? 'the connection failed')
   return text.replaceAll('\0', '').slice(0, 500)
