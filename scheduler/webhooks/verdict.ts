@@ -1,5 +1,5 @@
 import type { DeliveryNext } from '#store/webhook-results.ts'
-import { retryPauseMs } from './schedule.ts'
+import type { RetryPause } from './schedule.ts'
 import type { Answer } from './send.ts'
 
 /** What follows from an answer for the delivery and its endpoint. */
@@ -9,11 +9,11 @@ export interface Verdict {
   endpoint: 'well' | 'failing' | 'gone'
 }
 
-/** Decides it. `step` is how many tries of the schedule were before this one; `random` is from 0 to 1. */
-export function judge(answer: Answer, step: number, random: number): Verdict {
+/** Decides it. `step` is how many tries of the schedule were before this one. */
+export function judge(answer: Answer, step: number, pauseMs: RetryPause): Verdict {
   const { status } = answer
   if (status !== null && status >= 200 && status < 300) return { next: { to: 'delivered' }, endpoint: 'well' }
   if (status === 410) return { next: { to: 'failed' }, endpoint: 'gone' }
-  const inMs = retryPauseMs(step + 1, status === 429 || status === 503 ? answer.retryAfterMs : null, random)
+  const inMs = pauseMs(step + 1, status === 429 || status === 503 ? answer.retryAfterMs : null)
   return { next: inMs === undefined ? { to: 'failed' } : { to: 'pending', inMs }, endpoint: 'failing' }
 }

@@ -12,6 +12,7 @@ import { type ClaimedDelivery, claimDeliveries, releaseDeliveries } from '#store
 import { recordEndpointFailure, recordEndpointWell, recordTry } from '#store/webhook-results.ts'
 import { createLanes, type LaneLimits } from './lanes.ts'
 import { composeMessage } from './message.ts'
+import { type RetryPause, retryPauseMs } from './schedule.ts'
 import type { Answer, Send } from './send.ts'
 import { judge } from './verdict.ts'
 
@@ -24,6 +25,7 @@ export interface WebhookOptions {
   /** An endpoint that has failed for so long is switched off. */
   disableDays: number
   limits?: LaneLimits
+  pauseMs?: RetryPause
   leaseMs?: number
 }
 
@@ -46,7 +48,7 @@ const HINTS: ReadonlySet<string> = new Set(WEBHOOK_EVENTS.map((type) => `rgrid.$
 
 /** Sends due deliveries, many at once. Any number of schedulers do so beside each other, no leader is needed. */
 export function createWebhooks(options: WebhookOptions): Webhooks {
-  const { db, bus, log, leaseMs = LEASE_MS } = options
+  const { db, bus, log, leaseMs = LEASE_MS, pauseMs = retryPauseMs } = options
   const lanes = createLanes(options.limits ?? LIMITS)
   const cut = new AbortController()
   const underWay = new Set<Promise<void>>()
@@ -92,7 +94,7 @@ export function createWebhooks(options: WebhookOptions): Webhooks {
       await releaseDeliveries(db, [delivery])
       throw error
     })
-    const { next, endpoint } = judge(answer, delivery.step, Math.random())
+    const { next, endpoint } = judge(answer, delivery.step, pauseMs)
     const ours = await recordTry(db, delivery, { ...answer, responseBody: answer.body }, next)
     const seen = { deliveryId: delivery.id, endpointId: delivery.endpointId, type: delivery.type, status: answer.status, error: answer.error }
     if (!ours) log.warn(seen, 'a webhook was sent after its claim was over, or changed meanwhile')
