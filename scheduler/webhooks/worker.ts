@@ -27,6 +27,8 @@ export interface WebhookOptions {
   limits?: LaneLimits
   pauseMs?: RetryPause
   leaseMs?: number
+  everyMs?: number
+  drainMs?: number
 }
 
 /** The service that delivers webhooks. */
@@ -56,7 +58,7 @@ export function createWebhooks(options: WebhookOptions): Webhooks {
 
   const loop = createLoop({
     name: 'webhooks',
-    everyMs: EVERY_MS,
+    everyMs: options.everyMs ?? EVERY_MS,
     log,
     async round(signal) {
       for (let again = true; again && !signal.aborted; ) {
@@ -132,7 +134,7 @@ export function createWebhooks(options: WebhookOptions): Webhooks {
     async stop() {
       unsubscribe()
       await loop.stop()
-      const giveUp = after(DRAIN_MS, () => cut.abort(new Error('the scheduler stops')))
+      const giveUp = after(options.drainMs ?? DRAIN_MS, () => cut.abort(new Error('the scheduler stops')))
       await Promise.all(underWay)
       giveUp()
     },

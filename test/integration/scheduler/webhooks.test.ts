@@ -169,6 +169,7 @@ test('new events are delivered as they come, by the word of the bus', async () =
   const relay = createRelay(db, bus, log, () => true)
   const claimed = Promise.withResolvers<void>()
   const worker = aWorker({
+    everyMs: 60_000,
     db: new Proxy(db, {
       get: (target, key) => {
         claimed.resolve()
@@ -188,7 +189,7 @@ test('new events are delivered as they come, by the word of the bus', async () =
 test('a scheduler that stops gives back what it is sending, and spends no try', async () => {
   const endpoint = await at('/hang', { behaviour: () => {} })
   await tell(db, make, await make.job(), ['job.started'])
-  await deliver(() => receiver.received.length === 1)
+  await deliver(() => receiver.received.length === 1, aWorker({ drainMs: 50 }))
   const [delivery] = await deliveriesOf(admin, endpoint)
   assert.deepEqual([delivery?.state, delivery?.tries, delivery?.claimed], ['pending', 0, false])
 })
