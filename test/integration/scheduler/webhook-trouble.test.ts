@@ -10,7 +10,7 @@ import { createWebhooks } from '../../../scheduler/webhooks/worker.ts'
 import { serviceBus } from '../../harness/bus.ts'
 import { createTestDatabase, type TestDatabase } from '../../harness/database.ts'
 import { createFactory, type Factory } from '../../harness/factory.ts'
-import { type Behaviour, type Receiver, startReceiver } from '../../harness/receiver.ts'
+import { type Behaviour, type Receiver, selfSigned, startReceiver } from '../../harness/receiver.ts'
 import { anEndpoint, aSecret, deliveriesOf, tell, triesOf } from '../../harness/webhooks.ts'
 
 const log = pino({ level: 'silent' })
@@ -111,6 +111,28 @@ test('the status counts, whatever becomes of the body: 1 GB, a byte now and then
   }
   await receiver.until(() => true)
   assert.ok(closed >= 1)
+})
+
+test('a certificate that nobody vouches for is a failed try; one that somebody does is good', async () => {
+  const pair = selfSigned()
+  const secure = await startReceiver(pair)
+  const secret = aSecret()
+  secure.expect('/tls', [secret])
+  const message = { url: secure.url('/tls'), headers: {}, body: '{}' }
+  const rules = { ports: [], allowed: [{ cidr: '127.0.0.1/32', port: secure.port }], resolve: createResolve() }
+  const signal = AbortSignal.timeout(10_000)
+  const answer = await createSender(rules)(message, signal)
+  assert.deepEqual([answer.outcome, answer.status], ['error', null])
+  assert.match(answer.error ?? '', /self-signed certificate/)
+  assert.deepEqual(secure.received, [])
+  const endpoint = await anEndpoint(admin, make, { url: secure.url('/tls'), secrets: [secret] })
+  await tell(db, make, await make.job(), ['job.started'])
+  const worker = createWebhooks({ db, bus, log, send: createSender({ ...rules, ca: pair.cert }), disableDays: 5 })
+  await worker.start()
+  await secure.until(() => secure.received.length === 1)
+  await worker.stop()
+  await secure.stop()
+  assert.deepEqual([(await deliveriesOf(admin, endpoint))[0]?.state, secure.faults], ['delivered', []])
 })
 
 test('429 and 503 with Retry-After are not sent to before that', async () => {
