@@ -4,6 +4,9 @@ import { maybe } from '#core/api.ts'
 import type { DatabasePool, Db } from './pool.ts'
 import { row } from './row.ts'
 
+/** How an endpoint does: it was just quick, nothing is known of it yet, or it is failing or slow. */
+export type DeliveryLane = 'quick' | 'new' | 'slow'
+
 const Claimed = Type.Object({
   id: Type.Number(),
   endpointId: Type.String(),
@@ -14,24 +17,25 @@ const Claimed = Type.Object({
   url: Type.String(),
   createdAt: Type.String(),
   step: Type.Number(),
-  slow: Type.Boolean(),
+  lane: Type.Unsafe<DeliveryLane>(Type.String()),
   secrets: Type.Array(Type.String()),
   claim: Type.String(),
 })
 /**
  * A delivery that this process alone may send until its claim is over. `step` is how many tries of its schedule are
- * behind it, `secrets` sign it, the newest first; `slow` is the lane that it came by; `claim` goes with the result.
+ * behind it, `secrets` sign it, the newest first; `claim` goes with the result.
  */
 export type ClaimedDelivery = Static<typeof Claimed>
 
 const ClaimRow = row(Type.Object({ deliveries: Type.Array(Claimed), followers: Type.Array(Type.Number()), orphaned: Type.Array(Type.String()) }))
 
-/** What a process may still take: in all, of it by the lane of failing and slow endpoints, and for each endpoint that it knows. */
+/** What a process may still take: in all, of it for endpoints that are not quick, of that for slow ones, and for each endpoint that it knows. */
 export interface DeliveryRoom {
   slots: number
+  unprovenSlots: number
   slowSlots: number
-  /** Others have room for one. */
-  endpoints: { id: string; limit: number; inFlight: number; slow: boolean }[]
+  /** Others are new. */
+  endpoints: { id: string; limit: number; inFlight: number; lane: DeliveryLane }[]
 }
 
 /** What a claim brought; `again` when more may be due than was looked at. */
@@ -55,12 +59,12 @@ export async function claimDeliveries(db: DatabasePool, room: DeliveryRoom, leas
       select (select d.endpoint_id from webhook_deliveries d where d.state = 'pending' and d.endpoint_id > e.endpoint_id order by d.endpoint_id limit 1)
       from ends e where e.endpoint_id is not null
     ), open as (
-      select w.id, w.enabled, f.slow, case when f.slow then 1 else coalesce(k.limit, 1) end - coalesce(k."inFlight", 0) as room
+      select w.id, w.enabled, f.lane, case when f.lane = 'quick' then k.limit else 1 end - coalesce(k."inFlight", 0) as room
       from ends e join webhook_endpoints w on w.id = e.endpoint_id
-      left join jsonb_to_recordset(${JSON.stringify(room.endpoints)}::jsonb) as k(id text, "limit" int, "inFlight" int, slow boolean) on k.id = w.id
-      cross join lateral (select w.failing_since is not null or coalesce(k.slow, false) as slow) f
+      left join jsonb_to_recordset(${JSON.stringify(room.endpoints)}::jsonb) as k(id text, "limit" int, "inFlight" int, lane text) on k.id = w.id
+      cross join lateral (select case when w.failing_since is not null then 'slow' else coalesce(k.lane, 'new') end as lane) f
     ), due as (
-      select d.id, o.id as endpoint_id, d.next_try_at, o.slow, o.room, d.id = head.id as first
+      select d.id, o.id as endpoint_id, d.next_try_at, o.lane, o.room, d.id = head.id as first
       from open o
       cross join lateral (
         select x.id, x.subject, x.next_try_at from webhook_deliveries x
@@ -72,11 +76,14 @@ export async function claimDeliveries(db: DatabasePool, room: DeliveryRoom, leas
       ) head
       where o.enabled and o.room > 0
     ), fitting as (
-      select id, slow, next_try_at, row_number() over (partition by slow order by next_try_at, id) as lane_place
+      select id, lane, next_try_at, row_number() over (partition by lane order by next_try_at, id) as lane_place
       from (select *, row_number() over (partition by endpoint_id order by next_try_at, id) as place from due where first) p
       where place <= room
+    ), bounded as (
+      select *, row_number() over (partition by lane = 'quick' order by next_try_at, id) as unproven_place
+      from fitting where lane <> 'slow' or lane_place <= ${room.slowSlots}
     ), chosen as (
-      select id, slow from fitting where not slow or lane_place <= ${room.slowSlots} order by next_try_at, id limit ${room.slots}
+      select id, lane from bounded where lane = 'quick' or unproven_place <= ${room.unprovenSlots} order by next_try_at, id limit ${room.slots}
     ), locked as (
       select d.id from webhook_deliveries d
       where d.id in (select id from chosen) and d.state = 'pending' and d.next_try_at <= now() and (d.claimed_until is null or d.claimed_until <= now())
@@ -87,7 +94,7 @@ export async function claimDeliveries(db: DatabasePool, room: DeliveryRoom, leas
     )
     select
       coalesce((select jsonb_agg(jsonb_build_object('id', c.id, 'endpointId', c.endpoint_id, 'kind', w.kind, 'eventId', c.event_id, 'type', c.type,
-          'data', c.data, 'url', coalesce(c.url, w.url), 'createdAt', c.created_at, 'step', c.step, 'slow', n.slow, 'claim', c.claimed_until,
+          'data', c.data, 'url', coalesce(c.url, w.url), 'createdAt', c.created_at, 'step', c.step, 'lane', n.lane, 'claim', c.claimed_until,
           'secrets', array(select s.secret from webhook_secrets s where s.endpoint_id = w.id and (s.expires_at is null or s.expires_at > now()) order by s.id desc)
         ) order by c.next_try_at, c.id)
         from claimed c join webhook_endpoints w on w.id = c.endpoint_id join chosen n on n.id = c.id), '[]'::jsonb) as deliveries,

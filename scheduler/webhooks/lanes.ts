@@ -1,20 +1,23 @@
 import { monotonicMs } from '#core/service/time.ts'
-import type { DeliveryRoom } from '#store/webhook-deliveries.ts'
+import type { DeliveryLane, DeliveryRoom } from '#store/webhook-deliveries.ts'
 
 /** Who may be sent to now, by how each endpoint did in this process. Endpoints that hang must not slow the others. */
 export interface Lanes {
   /** What may still be claimed. */
   room(): DeliveryRoom
   /** Notes that a delivery is under way; call the result with how it ended. */
-  begin(endpointId: string, slow: boolean): (well: boolean) => void
+  begin(endpointId: string, lane: DeliveryLane): (well: boolean) => void
   inFlight(): number
 }
 
 /** The bounds of the lanes. */
 export interface LaneLimits {
-  /** Deliveries under way at once; at most half of them to endpoints that are failing or slow, one to each of these. */
+  /**
+   * Deliveries under way at once. At most half of them are for endpoints that are failing or slow, and at most three quarters
+   * for these and such as nothing is known of yet: however many of a kind there are, there is room for the better ones.
+   */
   slots: number
-  /** To one endpoint that has just shown that it is quick; until then it gets one. */
+  /** To one endpoint that has just shown that it is quick; others get one. */
   perEndpoint: number
   /** A delivery that takes longer makes its endpoint slow. */
   slowMs: number
@@ -26,7 +29,7 @@ const REMEMBERED = 1000
 
 interface Known {
   /** When each delivery under way began. */
-  began: Set<{ atMs: number; slow: boolean }>
+  began: Set<{ atMs: number }>
   last: 'quick' | 'slow' | undefined
   lastMs: number
 }
@@ -34,11 +37,10 @@ interface Known {
 /** Makes them; the clock is for tests. */
 export function createLanes(limits: LaneLimits, clock: () => number = monotonicMs): Lanes {
   const known = new Map<string, Known>()
-  let inFlight = 0
-  let slowInFlight = 0
+  const inLane: Record<DeliveryLane, number> = { quick: 0, new: 0, slow: 0 }
 
-  function isSlow({ began, last }: Known, nowMs: number): boolean {
-    return last === 'slow' || [...began].some(({ atMs }) => nowMs - atMs > limits.slowMs)
+  function laneOf({ began, last }: Known, nowMs: number): DeliveryLane {
+    return [...began].some(({ atMs }) => nowMs - atMs > limits.slowMs) ? 'slow' : (last ?? 'new')
   }
 
   function forget(nowMs: number): void {
@@ -51,29 +53,29 @@ export function createLanes(limits: LaneLimits, clock: () => number = monotonicM
   }
 
   return {
-    inFlight: () => inFlight,
+    inFlight: () => inLane.quick + inLane.new + inLane.slow,
     room() {
       const nowMs = clock()
       forget(nowMs)
-      const slots = limits.slots - inFlight
+      const slots = Math.max(0, limits.slots - inLane.quick - inLane.new - inLane.slow)
+      const unprovenSlots = Math.max(0, Math.floor(limits.slots * 0.75) - inLane.new - inLane.slow)
+      const slowSlots = Math.max(0, Math.floor(limits.slots / 2) - inLane.slow)
       const endpoints = [...known].map(([id, endpoint]) => ({
         id,
-        limit: endpoint.last === 'quick' ? limits.perEndpoint : 1,
+        limit: limits.perEndpoint,
         inFlight: endpoint.began.size,
-        slow: isSlow(endpoint, nowMs),
+        lane: laneOf(endpoint, nowMs),
       }))
-      return { slots, slowSlots: Math.max(0, Math.min(slots, Math.floor(limits.slots / 2) - slowInFlight)), endpoints }
+      return { slots, unprovenSlots, slowSlots, endpoints }
     },
-    begin(endpointId, slow) {
+    begin(endpointId, lane) {
       const endpoint = known.get(endpointId) ?? { began: new Set(), last: undefined, lastMs: clock() }
       known.set(endpointId, endpoint)
-      const mine = { atMs: clock(), slow }
+      const mine = { atMs: clock() }
       endpoint.began.add(mine)
-      inFlight++
-      if (slow) slowInFlight++
+      inLane[lane]++
       return (well) => {
-        inFlight--
-        if (slow) slowInFlight--
+        inLane[lane]--
         endpoint.began.delete(mine)
         endpoint.lastMs = clock()
         if (endpoint.lastMs - mine.atMs > limits.slowMs) endpoint.last = 'slow'

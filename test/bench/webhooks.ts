@@ -1,4 +1,4 @@
-import { mkdtempSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -45,13 +45,15 @@ interface Round {
   p99Ms: number
 }
 
-const services = await startServices(mkdtempSync(join(tmpdir(), 'rgrid-bench-')))
+const stateDir = mkdtempSync(join(tmpdir(), 'rgrid-bench-'))
+const services = await startServices(stateDir)
 if (!services) process.exit(1)
 Object.assign(process.env, services.env)
 try {
   await compare()
 } finally {
   await services.stop()
+  rmSync(stateDir, { recursive: true, force: true })
 }
 process.exit(0)
 

@@ -4,7 +4,7 @@ import { pino } from 'pino'
 import { sql } from 'slonik'
 import type { Bus } from '#bus/bus.ts'
 import { createDbPool, type DatabasePool } from '#store/pool.ts'
-import { claimDeliveries } from '#store/webhook-deliveries.ts'
+import { claimDeliveries, type DeliveryLane, type DeliveryRoom, releaseDeliveries } from '#store/webhook-deliveries.ts'
 import { recordTry } from '#store/webhook-results.ts'
 import { createRelay } from '../../../scheduler/relay.ts'
 import { createResolve } from '../../../scheduler/webhooks/resolve.ts'
@@ -144,7 +144,8 @@ test('two schedulers deliver each once', async () => {
 test('what a killed scheduler had claimed is sent when its claim is over; its late word changes nothing', async () => {
   const endpoint = await at('/lease')
   await tell(db, make, await make.job(), ['job.started', 'job.succeeded'])
-  const claim = () => claimDeliveries(db, { slots: 10, slowSlots: 5, endpoints: [{ id: endpoint, limit: 4, inFlight: 0, slow: false }] }, 60_000)
+  const claim = () =>
+    claimDeliveries(db, { slots: 10, unprovenSlots: 7, slowSlots: 5, endpoints: [{ id: endpoint, limit: 4, inFlight: 0, lane: 'quick' }] }, 60_000)
   const { deliveries } = await claim()
   assert.deepEqual(
     deliveries.map((one) => one.type),
@@ -192,4 +193,25 @@ test('a scheduler that stops gives back what it is sending, and spends no try', 
   await deliver(() => receiver.received.length === 1, aWorker({ drainMs: 50 }))
   const [delivery] = await deliveriesOf(admin, endpoint)
   assert.deepEqual([delivery?.state, delivery?.tries, delivery?.claimed], ['pending', 0, false])
+})
+
+test('a claim keeps to the lanes, and to one at a time of an endpoint that is not quick', async () => {
+  const endpoints: Record<string, string> = {}
+  for (const name of ['quick', 'new', 'slow', 'failing']) endpoints[name] = await at(`/${name}`)
+  await admin.query(sql.unsafe`update webhook_endpoints set failing_since = now() where id = ${endpoints.failing ?? ''}`)
+  for (let i = 0; i < 6; i++) await tell(db, make, await make.job(), ['job.started'])
+  const known = (name: string, lane: DeliveryLane, inFlight = 0) => ({ id: endpoints[name] ?? '', limit: 4, inFlight, lane })
+  const claim = async (slots: number, unprovenSlots: number, slowSlots: number, ...ends: DeliveryRoom['endpoints']) => {
+    const { deliveries } = await claimDeliveries(db, { slots, unprovenSlots, slowSlots, endpoints: ends }, 60_000)
+    await releaseDeliveries(db, deliveries)
+    const name = (id: string) => Object.keys(endpoints).find((key) => endpoints[key] === id)
+    return deliveries.map((one) => `${name(one.endpointId)} ${one.lane}`).sort()
+  }
+  const quick = known('quick', 'quick', 1)
+  const slow = known('slow', 'slow')
+  assert.deepEqual(await claim(100, 100, 100, quick, slow), ['failing slow', 'new new', 'quick quick', 'quick quick', 'quick quick', 'slow slow'])
+  assert.deepEqual(await claim(100, 100, 1, quick, slow), ['new new', 'quick quick', 'quick quick', 'quick quick', 'slow slow'])
+  assert.deepEqual(await claim(100, 0, 1, quick, slow), ['quick quick', 'quick quick', 'quick quick'])
+  assert.deepEqual(await claim(2, 0, 0, quick, slow), ['quick quick', 'quick quick'])
+  assert.deepEqual(await claim(100, 100, 0, known('quick', 'quick', 4), known('new', 'new', 1)), ['slow new'])
 })

@@ -7,46 +7,54 @@ function aClock() {
   return { lanes: createLanes({ slots: 8, perEndpoint: 4, slowMs: 2000 }, () => nowMs), pass: (ms: number) => void (nowMs += ms) }
 }
 
-test('an endpoint gets several at once only after it was quick', () => {
+test('an endpoint is new until it was quick, and again when that is long ago or it fails', () => {
   const { lanes, pass } = aClock()
-  const end = lanes.begin('a', false)
-  assert.deepEqual(lanes.room(), { slots: 7, slowSlots: 4, endpoints: [{ id: 'a', limit: 1, inFlight: 1, slow: false }] })
+  const end = lanes.begin('a', 'new')
+  assert.deepEqual(lanes.room().endpoints, [{ id: 'a', limit: 4, inFlight: 1, lane: 'new' }])
   end(true)
-  assert.deepEqual(lanes.room().endpoints, [{ id: 'a', limit: 4, inFlight: 0, slow: false }])
-  lanes.begin('a', false)(false)
-  assert.deepEqual(lanes.room().endpoints, [{ id: 'a', limit: 1, inFlight: 0, slow: false }])
+  assert.deepEqual(lanes.room().endpoints, [{ id: 'a', limit: 4, inFlight: 0, lane: 'quick' }])
+  lanes.begin('a', 'quick')(false)
+  assert.equal(lanes.room().endpoints[0]?.lane, 'new')
+  lanes.begin('a', 'quick')(true)
   pass(60_000)
   assert.deepEqual(lanes.room().endpoints, [], 'what was long ago is forgotten')
 })
 
 test('an endpoint with a delivery that takes long is slow, then and until it was quick again', () => {
   const { lanes, pass } = aClock()
-  lanes.begin('a', false)(true)
-  const [one, two] = [lanes.begin('a', false), lanes.begin('a', false)]
+  lanes.begin('a', 'new')(true)
+  const [one, two] = [lanes.begin('a', 'quick'), lanes.begin('a', 'quick')]
   pass(2001)
-  assert.deepEqual(lanes.room().endpoints, [{ id: 'a', limit: 4, inFlight: 2, slow: true }])
+  assert.deepEqual(lanes.room().endpoints, [{ id: 'a', limit: 4, inFlight: 2, lane: 'slow' }])
   one(true)
   two(true)
-  assert.equal(lanes.room().endpoints[0]?.slow, true)
-  lanes.begin('a', true)(true)
-  assert.deepEqual(lanes.room().endpoints, [{ id: 'a', limit: 4, inFlight: 0, slow: false }])
+  assert.equal(lanes.room().endpoints[0]?.lane, 'slow')
+  lanes.begin('a', 'slow')(true)
+  assert.equal(lanes.room().endpoints[0]?.lane, 'quick')
 })
 
-test('slow ones have at most half of the slots', () => {
+test('slow ones have at most half of the slots, these and new ones three quarters', () => {
   const { lanes } = aClock()
-  for (const id of ['a', 'b', 'c']) lanes.begin(id, true)
-  assert.deepEqual([lanes.room().slots, lanes.room().slowSlots], [5, 1])
-  lanes.begin('d', true)
-  assert.deepEqual([lanes.room().slots, lanes.room().slowSlots], [4, 0])
-  const quick = ['e', 'f', 'g', 'h'].map((id) => lanes.begin(id, false))
-  assert.deepEqual([lanes.room().slots, lanes.room().slowSlots, lanes.inFlight()], [0, 0, 8])
+  const bounds = () => {
+    const { slots, unprovenSlots, slowSlots } = lanes.room()
+    return [slots, unprovenSlots, slowSlots]
+  }
+  assert.deepEqual(bounds(), [8, 6, 4])
+  for (const id of ['a', 'b', 'c']) lanes.begin(id, 'slow')
+  assert.deepEqual(bounds(), [5, 3, 1])
+  lanes.begin('d', 'slow')
+  assert.deepEqual(bounds(), [4, 2, 0])
+  for (const id of ['e', 'f']) lanes.begin(id, 'new')
+  assert.deepEqual(bounds(), [2, 0, 0])
+  const quick = ['g', 'h'].map((id) => lanes.begin(id, 'quick'))
+  assert.deepEqual([bounds(), lanes.inFlight()], [[0, 0, 0], 8])
   for (const end of quick) end(true)
-  assert.equal(lanes.inFlight(), 4)
+  assert.equal(lanes.inFlight(), 6)
 })
 
 test('what is remembered is bounded', () => {
   const { lanes } = aClock()
-  for (let i = 0; i < 1500; i++) lanes.begin(`endpoint ${i}`, false)(true)
+  for (let i = 0; i < 1500; i++) lanes.begin(`endpoint ${i}`, 'new')(true)
   assert.equal(lanes.room().endpoints.length, 1000)
   assert.equal(lanes.room().endpoints.at(-1)?.id, 'endpoint 1499')
 })
