@@ -10,6 +10,7 @@ export type DeliveryLane = 'quick' | 'new' | 'slow'
 const Claimed = Type.Object({
   id: Type.Number(),
   endpointId: Type.String(),
+  accountId: Type.String(),
   kind: Type.Unsafe<'endpoint' | 'jobs'>(Type.String()),
   eventId: maybe(Type.Number()),
   type: Type.String(),
@@ -32,6 +33,9 @@ const ClaimRow = row(Type.Object({ deliveries: Type.Array(Claimed), followers: T
 /** What a process may still take: in all, of it for endpoints that are not quick, of that for slow ones, and for each endpoint that it knows. */
 export interface DeliveryRoom {
   slots: number
+  /** What one account may have under way in all, and what it has. */
+  accountSlots: number
+  accounts: { id: string; inFlight: number }[]
   unprovenSlots: number
   slowSlots: number
   /** Others are new. */
@@ -59,12 +63,13 @@ export async function claimDeliveries(db: DatabasePool, room: DeliveryRoom, leas
       select (select d.endpoint_id from webhook_deliveries d where d.state = 'pending' and d.endpoint_id > e.endpoint_id order by d.endpoint_id limit 1)
       from ends e where e.endpoint_id is not null
     ), open as (
-      select w.id, w.enabled, f.lane, case when f.lane = 'quick' then k.limit else 1 end - coalesce(k."inFlight", 0) as room
+      select w.id, w.account_id, coalesce(a."inFlight", 0) as account_in_flight, w.enabled, f.lane, case when f.lane = 'quick' then k.limit else 1 end - coalesce(k."inFlight", 0) as room
       from ends e join webhook_endpoints w on w.id = e.endpoint_id
       left join jsonb_to_recordset(${JSON.stringify(room.endpoints)}::jsonb) as k(id text, "limit" int, "inFlight" int, lane text) on k.id = w.id
+      left join jsonb_to_recordset(${JSON.stringify(room.accounts)}::jsonb) as a(id text, "inFlight" int) on a.id = w.account_id
       cross join lateral (select case when w.failing_since is not null then 'slow' else coalesce(k.lane, 'new') end as lane) f
     ), due as (
-      select d.id, o.id as endpoint_id, d.next_try_at, o.lane, o.room, d.id = head.id as first
+      select d.id, o.id as endpoint_id, o.account_id, o.account_in_flight, d.next_try_at, o.lane, o.room, d.id = head.id as first
       from open o
       cross join lateral (
         select x.id, x.subject, x.next_try_at from webhook_deliveries x
@@ -76,12 +81,16 @@ export async function claimDeliveries(db: DatabasePool, room: DeliveryRoom, leas
       ) head
       where o.enabled and o.room > 0
     ), fitting as (
-      select id, lane, next_try_at, row_number() over (partition by lane order by next_try_at, id) as lane_place
+      select *, row_number() over (partition by lane order by next_try_at, id) as lane_place
       from (select *, row_number() over (partition by endpoint_id order by next_try_at, id) as place from due where first) p
       where place <= room
     ), bounded as (
       select *, row_number() over (partition by lane = 'quick' order by next_try_at, id) as unproven_place
-      from fitting where lane <> 'slow' or lane_place <= ${room.slowSlots}
+      from (
+        select *, row_number() over (partition by account_id order by lane <> 'quick', next_try_at, id) as account_place
+        from fitting where lane <> 'slow' or lane_place <= ${room.slowSlots}
+      ) b
+      where account_place + account_in_flight <= ${room.accountSlots}
     ), chosen as (
       select id, lane from bounded where lane = 'quick' or unproven_place <= ${room.unprovenSlots} order by next_try_at, id limit ${room.slots}
     ), locked as (
@@ -93,7 +102,7 @@ export async function claimDeliveries(db: DatabasePool, room: DeliveryRoom, leas
       from locked l where d.id = l.id returning d.*
     )
     select
-      coalesce((select jsonb_agg(jsonb_build_object('id', c.id, 'endpointId', c.endpoint_id, 'kind', w.kind, 'eventId', c.event_id, 'type', c.type,
+      coalesce((select jsonb_agg(jsonb_build_object('id', c.id, 'endpointId', c.endpoint_id, 'accountId', w.account_id, 'kind', w.kind, 'eventId', c.event_id, 'type', c.type,
           'data', c.data, 'url', coalesce(c.url, w.url), 'createdAt', c.created_at, 'step', c.step, 'lane', n.lane, 'claim', c.claimed_until,
           'secrets', array(select s.secret from webhook_secrets s where s.endpoint_id = w.id and (s.expires_at is null or s.expires_at > now()) order by s.id desc)
         ) order by c.next_try_at, c.id)

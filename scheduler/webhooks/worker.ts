@@ -73,7 +73,7 @@ export function createWebhooks(options: WebhookOptions): Webhooks {
   })
 
   function start(delivery: ClaimedDelivery, claimedMs: number): void {
-    const end = lanes.begin(delivery.endpointId, delivery.lane)
+    const end = lanes.begin(delivery)
     const work = deliver(delivery, claimedMs).then(end, (error: unknown) => {
       // Not written down: when the claim is over it is sent again.
       if (!cut.signal.aborted) log.warn({ deliveryId: delivery.id, error: errorText(error) }, 'the result of a webhook could not be written')

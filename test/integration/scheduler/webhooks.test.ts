@@ -16,6 +16,8 @@ import { createFactory, type Factory } from '../../harness/factory.ts'
 import { type Receiver, startReceiver } from '../../harness/receiver.ts'
 import { anEndpoint, aSecret, deliveriesOf, tell, triesOf } from '../../harness/webhooks.ts'
 
+/** Room for everything. */
+const ROOM: DeliveryRoom = { slots: 100, accountSlots: 100, accounts: [], unprovenSlots: 100, slowSlots: 100, endpoints: [] }
 const log = pino({ level: 'silent' })
 let database: TestDatabase
 let admin: DatabasePool
@@ -144,8 +146,7 @@ test('two schedulers deliver each once', async () => {
 test('what a killed scheduler had claimed is sent when its claim is over; its late word changes nothing', async () => {
   const endpoint = await at('/lease')
   await tell(db, make, await make.job(), ['job.started', 'job.succeeded'])
-  const claim = () =>
-    claimDeliveries(db, { slots: 10, unprovenSlots: 7, slowSlots: 5, endpoints: [{ id: endpoint, limit: 4, inFlight: 0, lane: 'quick' }] }, 60_000)
+  const claim = () => claimDeliveries(db, { ...ROOM, endpoints: [{ id: endpoint, limit: 4, inFlight: 0, lane: 'quick' }] }, 60_000)
   const { deliveries } = await claim()
   assert.deepEqual(
     deliveries.map((one) => one.type),
@@ -201,17 +202,18 @@ test('a claim keeps to the lanes, and to one at a time of an endpoint that is no
   await admin.query(sql.unsafe`update webhook_endpoints set failing_since = now() where id = ${endpoints.failing ?? ''}`)
   for (let i = 0; i < 6; i++) await tell(db, make, await make.job(), ['job.started'])
   const known = (name: string, lane: DeliveryLane, inFlight = 0) => ({ id: endpoints[name] ?? '', limit: 4, inFlight, lane })
-  const claim = async (slots: number, unprovenSlots: number, slowSlots: number, ...ends: DeliveryRoom['endpoints']) => {
-    const { deliveries } = await claimDeliveries(db, { slots, unprovenSlots, slowSlots, endpoints: ends }, 60_000)
+  const claim = async (change: Partial<DeliveryRoom>) => {
+    const { deliveries } = await claimDeliveries(db, { ...ROOM, ...change }, 60_000)
     await releaseDeliveries(db, deliveries)
     const name = (id: string) => Object.keys(endpoints).find((key) => endpoints[key] === id)
     return deliveries.map((one) => `${name(one.endpointId)} ${one.lane}`).sort()
   }
-  const quick = known('quick', 'quick', 1)
-  const slow = known('slow', 'slow')
-  assert.deepEqual(await claim(100, 100, 100, quick, slow), ['failing slow', 'new new', 'quick quick', 'quick quick', 'quick quick', 'slow slow'])
-  assert.deepEqual(await claim(100, 100, 1, quick, slow), ['new new', 'quick quick', 'quick quick', 'quick quick', 'slow slow'])
-  assert.deepEqual(await claim(100, 0, 1, quick, slow), ['quick quick', 'quick quick', 'quick quick'])
-  assert.deepEqual(await claim(2, 0, 0, quick, slow), ['quick quick', 'quick quick'])
-  assert.deepEqual(await claim(100, 100, 0, known('quick', 'quick', 4), known('new', 'new', 1)), ['slow new'])
+  const ends = [known('quick', 'quick', 1), known('slow', 'slow')]
+  const [three, two] = [Array(3).fill('quick quick'), Array(2).fill('quick quick')]
+  assert.deepEqual(await claim({ endpoints: ends }), ['failing slow', 'new new', ...three, 'slow slow'])
+  assert.equal((await claim({ endpoints: ends, slowSlots: 1 })).length, 5)
+  assert.deepEqual(await claim({ endpoints: ends, unprovenSlots: 0 }), three)
+  assert.deepEqual(await claim({ endpoints: ends, slots: 2, unprovenSlots: 0 }), two)
+  assert.deepEqual(await claim({ endpoints: ends, unprovenSlots: 0, accountSlots: 5, accounts: [{ id: make.accountId, inFlight: 3 }] }), two)
+  assert.deepEqual(await claim({ endpoints: [known('quick', 'quick', 4), known('new', 'new', 1)], slowSlots: 0 }), ['slow new'])
 })

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createLanes } from '../../../scheduler/webhooks/lanes.ts'
+import type { DeliveryLane } from '#store/webhook-deliveries.ts'
+import { createLanes, type Lanes } from '../../../scheduler/webhooks/lanes.ts'
+
+const begin = (lanes: Lanes, endpointId: string, lane: DeliveryLane, accountId = 'acc') => lanes.begin({ endpointId, accountId, lane })
 
 function aClock() {
   let nowMs = 0
@@ -9,27 +12,27 @@ function aClock() {
 
 test('an endpoint is new until it was quick, and again when that is long ago or it fails', () => {
   const { lanes, pass } = aClock()
-  const end = lanes.begin('a', 'new')
+  const end = begin(lanes, 'a', 'new')
   assert.deepEqual(lanes.room().endpoints, [{ id: 'a', limit: 4, inFlight: 1, lane: 'new' }])
   end(true)
   assert.deepEqual(lanes.room().endpoints, [{ id: 'a', limit: 4, inFlight: 0, lane: 'quick' }])
-  lanes.begin('a', 'quick')(false)
+  begin(lanes, 'a', 'quick')(false)
   assert.equal(lanes.room().endpoints[0]?.lane, 'new')
-  lanes.begin('a', 'quick')(true)
+  begin(lanes, 'a', 'quick')(true)
   pass(60_000)
   assert.deepEqual(lanes.room().endpoints, [], 'what was long ago is forgotten')
 })
 
 test('an endpoint with a delivery that takes long is slow, then and until it was quick again', () => {
   const { lanes, pass } = aClock()
-  lanes.begin('a', 'new')(true)
-  const [one, two] = [lanes.begin('a', 'quick'), lanes.begin('a', 'quick')]
+  begin(lanes, 'a', 'new')(true)
+  const [one, two] = [begin(lanes, 'a', 'quick'), begin(lanes, 'a', 'quick')]
   pass(2001)
   assert.deepEqual(lanes.room().endpoints, [{ id: 'a', limit: 4, inFlight: 2, lane: 'slow' }])
   one(true)
   two(true)
   assert.equal(lanes.room().endpoints[0]?.lane, 'slow')
-  lanes.begin('a', 'slow')(true)
+  begin(lanes, 'a', 'slow')(true)
   assert.equal(lanes.room().endpoints[0]?.lane, 'quick')
 })
 
@@ -40,13 +43,13 @@ test('slow ones have at most half of the slots, these and new ones three quarter
     return [slots, unprovenSlots, slowSlots]
   }
   assert.deepEqual(bounds(), [8, 6, 4])
-  for (const id of ['a', 'b', 'c']) lanes.begin(id, 'slow')
+  for (const id of ['a', 'b', 'c']) begin(lanes, id, 'slow')
   assert.deepEqual(bounds(), [5, 3, 1])
-  lanes.begin('d', 'slow')
+  begin(lanes, 'd', 'slow')
   assert.deepEqual(bounds(), [4, 2, 0])
-  for (const id of ['e', 'f']) lanes.begin(id, 'new')
+  for (const id of ['e', 'f']) begin(lanes, id, 'new')
   assert.deepEqual(bounds(), [2, 0, 0])
-  const quick = ['g', 'h'].map((id) => lanes.begin(id, 'quick'))
+  const quick = ['g', 'h'].map((id) => begin(lanes, id, 'quick'))
   assert.deepEqual([bounds(), lanes.inFlight()], [[0, 0, 0], 8])
   for (const end of quick) end(true)
   assert.equal(lanes.inFlight(), 6)
@@ -54,7 +57,19 @@ test('slow ones have at most half of the slots, these and new ones three quarter
 
 test('what is remembered is bounded', () => {
   const { lanes } = aClock()
-  for (let i = 0; i < 1500; i++) lanes.begin(`endpoint ${i}`, 'new')(true)
+  for (let i = 0; i < 1500; i++) begin(lanes, `endpoint ${i}`, 'new')(true)
   assert.equal(lanes.room().endpoints.length, 1000)
   assert.equal(lanes.room().endpoints.at(-1)?.id, 'endpoint 1499')
+})
+
+test('what each account has under way is told, and no account may have all', () => {
+  const { lanes } = aClock()
+  const ends = [begin(lanes, 'a', 'quick', 'one'), begin(lanes, 'a', 'quick', 'one'), begin(lanes, 'b', 'new', 'two')]
+  assert.deepEqual(lanes.room().accounts, [
+    { id: 'one', inFlight: 2 },
+    { id: 'two', inFlight: 1 },
+  ])
+  assert.equal(lanes.room().accountSlots, 6)
+  for (const end of ends) end(true)
+  assert.deepEqual(lanes.room().accounts, [])
 })
