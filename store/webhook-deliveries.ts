@@ -33,9 +33,9 @@ const ClaimRow = row(Type.Object({ deliveries: Type.Array(Claimed), followers: T
 /** What a process may still take: in all, of it for endpoints that are not quick, of that for slow ones, and for each endpoint that it knows. */
 export interface DeliveryRoom {
   slots: number
-  /** What one account may have under way in all, and what it has. */
+  /** What one account may still take: those that are listed so many, any other `accountSlots`. */
   accountSlots: number
-  accounts: { id: string; inFlight: number }[]
+  accounts: { id: string; room: number }[]
   unprovenSlots: number
   slowSlots: number
   /** Others are new. */
@@ -63,13 +63,13 @@ export async function claimDeliveries(db: DatabasePool, room: DeliveryRoom, leas
       select (select d.endpoint_id from webhook_deliveries d where d.state = 'pending' and d.endpoint_id > e.endpoint_id order by d.endpoint_id limit 1)
       from ends e where e.endpoint_id is not null
     ), open as (
-      select w.id, w.account_id, coalesce(a."inFlight", 0) as account_in_flight, w.enabled, f.lane, case when f.lane = 'quick' then k.limit else 1 end - coalesce(k."inFlight", 0) as room
+      select w.id, w.account_id, coalesce(a.room, ${room.accountSlots}::int) as account_room, w.enabled, f.lane, case when f.lane = 'quick' then k.limit else 1 end - coalesce(k."inFlight", 0) as room
       from ends e join webhook_endpoints w on w.id = e.endpoint_id
       left join jsonb_to_recordset(${JSON.stringify(room.endpoints)}::jsonb) as k(id text, "limit" int, "inFlight" int, lane text) on k.id = w.id
-      left join jsonb_to_recordset(${JSON.stringify(room.accounts)}::jsonb) as a(id text, "inFlight" int) on a.id = w.account_id
+      left join jsonb_to_recordset(${JSON.stringify(room.accounts)}::jsonb) as a(id text, room int) on a.id = w.account_id
       cross join lateral (select case when w.failing_since is not null then 'slow' else coalesce(k.lane, 'new') end as lane) f
     ), due as (
-      select d.id, o.id as endpoint_id, o.account_id, o.account_in_flight, d.next_try_at, o.lane, o.room, d.id = head.id as first
+      select d.id, o.id as endpoint_id, o.account_id, o.account_room, d.next_try_at, o.lane, o.room, d.id = head.id as first
       from open o
       cross join lateral (
         select x.id, x.subject, x.next_try_at from webhook_deliveries x
@@ -90,7 +90,7 @@ export async function claimDeliveries(db: DatabasePool, room: DeliveryRoom, leas
         select *, row_number() over (partition by account_id order by lane <> 'quick', next_try_at, id) as account_place
         from fitting where lane <> 'slow' or lane_place <= ${room.slowSlots}
       ) b
-      where account_place + account_in_flight <= ${room.accountSlots}
+      where account_place <= account_room
     ), chosen as (
       select id, lane from bounded where lane = 'quick' or unproven_place <= ${room.unprovenSlots} order by next_try_at, id limit ${room.slots}
     ), locked as (

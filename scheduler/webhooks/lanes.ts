@@ -13,86 +13,87 @@ export interface Lanes {
 /** The bounds of the lanes. */
 export interface LaneLimits {
   /**
-   * Deliveries under way at once. At most half of them are for endpoints that are failing or slow, and at most three quarters
-   * for these and such as nothing is known of yet: however many of a kind there are, there is room for the better ones. Nor
-   * does one account get more than three quarters.
+   * Deliveries under way at once. At most half of them are for endpoints that are failing or slow, at most three quarters for
+   * these and such as nothing is known of, and at most half for one account: there is always room for the better ones.
    */
   slots: number
+  /** A delivery that takes longer than `slowMs` frees its slot, as it only waits, and makes its endpoint slow; of these there are at most so many. */
+  waiting: number
+  slowMs: number
   /** To one endpoint that has just shown that it is quick; others get one. */
   perEndpoint: number
-  /** A delivery that takes longer makes its endpoint slow. */
-  slowMs: number
 }
 
 /** What is remembered of an endpoint beyond its deliveries under way, and of how many. */
 const REMEMBER_MS = 60_000
 const REMEMBERED = 1000
 
-interface Known {
-  /** When each delivery under way began. */
-  began: Set<{ atMs: number }>
-  last: 'quick' | 'slow' | undefined
-  lastMs: number
+interface Flight {
+  endpointId: string
+  accountId: string
+  lane: DeliveryLane
+  atMs: number
 }
 
 /** Makes them; the clock is for tests. */
 export function createLanes(limits: LaneLimits, clock: () => number = monotonicMs): Lanes {
-  const known = new Map<string, Known>()
-  const accounts = new Map<string, number>()
-  const threeQuarters = Math.floor(limits.slots * 0.75)
-  const inLane: Record<DeliveryLane, number> = { quick: 0, new: 0, slow: 0 }
-
-  function laneOf({ began, last }: Known, nowMs: number): DeliveryLane {
-    return [...began].some(({ atMs }) => nowMs - atMs > limits.slowMs) ? 'slow' : (last ?? 'new')
-  }
-
-  function count(accountId: string, change: 1 | -1): void {
-    const inFlight = (accounts.get(accountId) ?? 0) + change
-    if (inFlight > 0) accounts.set(accountId, inFlight)
-    else accounts.delete(accountId)
-  }
+  const flights = new Set<Flight>()
+  // In the order of the last result.
+  const known = new Map<string, { last: DeliveryLane; atMs: number }>()
+  const whole = limits.slots + limits.waiting
 
   function forget(nowMs: number): void {
-    // The order of the map is that of the last result.
-    for (const [id, { began, lastMs }] of known) {
-      if (began.size > 0) continue
-      if (nowMs - lastMs < REMEMBER_MS && known.size <= REMEMBERED) return
+    for (const [id, { atMs }] of known) {
+      if (nowMs - atMs < REMEMBER_MS && known.size <= REMEMBERED) return
       known.delete(id)
     }
   }
 
+  function endpointsNow(nowMs: number): DeliveryRoom['endpoints'] {
+    const ids = new Set([...known.keys(), ...[...flights].map((flight) => flight.endpointId)])
+    const endpoints = new Map([...ids].map((id) => [id, { id, limit: limits.perEndpoint, inFlight: 0, lane: known.get(id)?.last ?? 'new' }]))
+    for (const { endpointId, atMs } of flights) {
+      const endpoint = endpoints.get(endpointId)
+      if (!endpoint) continue
+      endpoint.inFlight++
+      if (nowMs - atMs > limits.slowMs) endpoint.lane = 'slow'
+    }
+    return [...endpoints.values()]
+  }
+
   return {
-    inFlight: () => inLane.quick + inLane.new + inLane.slow,
+    inFlight: () => flights.size,
     room() {
       const nowMs = clock()
       forget(nowMs)
-      const slots = Math.max(0, limits.slots - inLane.quick - inLane.new - inLane.slow)
-      const unprovenSlots = Math.max(0, threeQuarters - inLane.new - inLane.slow)
-      const slowSlots = Math.max(0, Math.floor(limits.slots / 2) - inLane.slow)
-      const endpoints = [...known].map(([id, endpoint]) => ({
-        id,
-        limit: limits.perEndpoint,
-        inFlight: endpoint.began.size,
-        lane: laneOf(endpoint, nowMs),
-      }))
-      return { slots, accountSlots: threeQuarters, accounts: [...accounts].map(([id, inFlight]) => ({ id, inFlight })), unprovenSlots, slowSlots, endpoints }
+      // What is left of a share of the slots, and of the same share of the slots and those that wait.
+      const left = (share: number, counted: readonly Flight[]) => {
+        const busy = counted.filter(({ atMs }) => nowMs - atMs <= limits.slowMs)
+        return Math.max(0, Math.floor(Math.min(limits.slots * share - busy.length, whole * share - counted.length)))
+      }
+      const all = [...flights]
+      const slow = all.filter(({ lane }) => lane === 'slow')
+      return {
+        slots: left(1, all),
+        unprovenSlots: left(
+          0.75,
+          all.filter(({ lane }) => lane !== 'quick'),
+        ),
+        // Known to hang: they get no second share when they do.
+        slowSlots: Math.max(0, Math.floor(limits.slots / 2) - slow.length),
+        accountSlots: left(0.5, []),
+        accounts: [...Map.groupBy(all, ({ accountId }) => accountId)].map(([id, own]) => ({ id, room: left(0.5, own) })),
+        endpoints: endpointsNow(nowMs),
+      }
     },
     begin({ endpointId, accountId, lane }) {
-      const endpoint = known.get(endpointId) ?? { began: new Set(), last: undefined, lastMs: clock() }
-      known.set(endpointId, endpoint)
-      const mine = { atMs: clock() }
-      endpoint.began.add(mine)
-      inLane[lane]++
-      count(accountId, 1)
+      const flight = { endpointId, accountId, lane, atMs: clock() }
+      flights.add(flight)
       return (well) => {
-        inLane[lane]--
-        count(accountId, -1)
-        endpoint.began.delete(mine)
-        endpoint.lastMs = clock()
-        if (endpoint.lastMs - mine.atMs > limits.slowMs) endpoint.last = 'slow'
-        else endpoint.last = well ? 'quick' : undefined
+        flights.delete(flight)
+        const atMs = clock()
         known.delete(endpointId)
-        known.set(endpointId, endpoint)
+        known.set(endpointId, { last: atMs - flight.atMs > limits.slowMs ? 'slow' : well ? 'quick' : 'new', atMs })
       }
     },
   }

@@ -37,7 +37,7 @@ export interface Webhooks extends Service {
   kick(): void
 }
 
-const LIMITS: LaneLimits = { slots: 128, perEndpoint: 4, slowMs: 2000 }
+const LIMITS: LaneLimits = { slots: 128, waiting: 256, perEndpoint: 4, slowMs: 2000 }
 /** Longer than a delivery may take; one whose scheduler was killed is sent again after this. */
 const LEASE_MS = 30_000
 /** A process that was stopped for a while does not send what another has taken over. */

@@ -214,6 +214,7 @@ test('a claim keeps to the lanes, and to one at a time of an endpoint that is no
   assert.equal((await claim({ endpoints: ends, slowSlots: 1 })).length, 5)
   assert.deepEqual(await claim({ endpoints: ends, unprovenSlots: 0 }), three)
   assert.deepEqual(await claim({ endpoints: ends, slots: 2, unprovenSlots: 0 }), two)
-  assert.deepEqual(await claim({ endpoints: ends, unprovenSlots: 0, accountSlots: 5, accounts: [{ id: make.accountId, inFlight: 3 }] }), two)
+  assert.deepEqual(await claim({ endpoints: ends, unprovenSlots: 0, accounts: [{ id: make.accountId, room: 2 }] }), two)
+  assert.deepEqual(await claim({ endpoints: ends, unprovenSlots: 0, accountSlots: 2 }), two)
   assert.deepEqual(await claim({ endpoints: [known('quick', 'quick', 4), known('new', 'new', 1)], slowSlots: 0 }), ['slow new'])
 })
