@@ -1,7 +1,7 @@
 import type Docker from 'dockerode'
 import type { Bus } from '#bus/bus.ts'
+import type { Allowed } from '#core/allow-list.ts'
 import type { Log } from '#core/service/log.ts'
-import type { Allowed } from './egress/allow-list.ts'
 import type { Egress } from './egress/egress.ts'
 import type { LogPublisher } from './log/publisher.ts'
 import type { LogSink } from './log/sink.ts'

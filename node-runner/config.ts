@@ -1,8 +1,8 @@
 import { availableParallelism, hostname, totalmem } from 'node:os'
 import { type Static, Type } from '@sinclair/typebox'
+import { parseAllowList } from '#core/allow-list.ts'
 import { parseBytes } from '#core/job/quantity.ts'
 import { ConfigError } from '#core/service/config.ts'
-import { parseAllowList } from './egress/allow-list.ts'
 
 const seconds = (defaultValue: number, description: string, minimum = 0.1) => Type.Number({ default: defaultValue, minimum, maximum: 86_400, description })
 
@@ -58,7 +58,7 @@ export function nodeFacts(env: RunnerEnv): Capacity & { name: string; minFreeByt
   if (memoryBytes === undefined) throw new ConfigError([`RGRID_NODE_MEMORY is not an amount such as 3Gi`])
   const minFreeBytes = parseBytes(env.RGRID_MIN_FREE_DISK)
   if (minFreeBytes === undefined) throw new ConfigError([`RGRID_MIN_FREE_DISK is not an amount such as 1Gi`])
-  parseAllowList(env.RGRID_EGRESS_ALLOW)
+  parseAllowList('RGRID_EGRESS_ALLOW', env.RGRID_EGRESS_ALLOW)
   const name =
     env.RGRID_NODE_NAME ??
     (hostname()

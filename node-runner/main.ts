@@ -2,6 +2,7 @@ import { mkdir, statfs } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import Docker from 'dockerode'
 import { connectNode } from '#bus/bus.ts'
+import { parseAllowList } from '#core/allow-list.ts'
 import { readConfig } from '#core/service/config.ts'
 import { createLog } from '#core/service/log.ts'
 import { createLoop } from '#core/service/loop.ts'
@@ -11,7 +12,6 @@ import { createAgent } from './agent.ts'
 import { runAttempt } from './attempt.ts'
 import type { AttemptDeps } from './attempt-run.ts'
 import { nodeFacts, RunnerEnv } from './config.ts'
-import { parseAllowList } from './egress/allow-list.ts'
 import { createEgress } from './egress/egress.ts'
 import { createHousekeeping, listContainers } from './housekeeping.ts'
 import { obtainIdentity, renewIdentity } from './identity.ts'
@@ -53,7 +53,7 @@ async function main(): Promise<void> {
 
   const imageRecord = await openImageRecord(dir, log, nowMs)
   const images = createImages(docker, imageRecord)
-  const allowed = parseAllowList(env.RGRID_EGRESS_ALLOW)
+  const allowed = parseAllowList('RGRID_EGRESS_ALLOW', env.RGRID_EGRESS_ALLOW)
   const egress = createEgress(docker, nodeId, dir, allowed)
   const deps: AttemptDeps = {
     nodeId,

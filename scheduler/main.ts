@@ -15,7 +15,7 @@ import { openDatabase } from '#store/open.ts'
 import { buildAssignments } from './assignments.ts'
 import { createBusHealth } from './bus-health.ts'
 import { createClaims } from './claims.ts'
-import { SchedulerEnv } from './config.ts'
+import { SchedulerEnv, webhookTargets } from './config.ts'
 import { createHoldTimer } from './hold-timer.ts'
 import { createLogPurger } from './log-purger.ts'
 import { createMeters } from './meters.ts'
@@ -29,12 +29,17 @@ import { createReports } from './reports.ts'
 import { createRetention } from './retention.ts'
 import { answerUploads } from './uploads.ts'
 import { createWakeSweep } from './waker.ts'
+import { meterSender } from './webhooks/meters.ts'
+import { createResolve } from './webhooks/resolve.ts'
+import { createSender } from './webhooks/send.ts'
+import { createWebhooks } from './webhooks/worker.ts'
 
 /** An arbitrary number that all schedulers of a database share. */
 const LEADER_KEY = 7_246_301_125
 
 async function main(): Promise<void> {
   const env = readConfig(SchedulerEnv)
+  const targets = webhookTargets(env)
   const log = createLog('scheduler', env.RGRID_LOG_LEVEL)
   const stop = stopSignal()
   const db = await openDatabase(env.RGRID_DATABASE_URL, 10, log, stop)
@@ -101,6 +106,13 @@ async function main(): Promise<void> {
       createObjectCollector(db, objects, log, leader.isLeader),
       createRetention(db, log, leader.isLeader),
       createLogPurger(db, bus, log, leader.isLeader, env.RGRID_LOG_GRACE_SECONDS),
+      createWebhooks({
+        db,
+        bus,
+        log,
+        send: meterSender(metrics, createSender({ ...targets, resolve: createResolve() })),
+        disableDays: env.RGRID_WEBHOOK_DISABLE_DAYS,
+      }),
     ],
     20_000,
   )

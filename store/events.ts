@@ -1,7 +1,11 @@
 import { Type } from '@sinclair/typebox'
 import { sql } from 'slonik'
+import { WEBHOOK_EVENTS } from '#core/webhook-api.ts'
 import type { Db, Tx } from './pool.ts'
 import { row } from './row.ts'
+import { FAN_OUT } from './webhook-fan-out.ts'
+
+const HOOKED: readonly string[] = WEBHOOK_EVENTS
 
 /** What happened: `job.submitted`, `job.started`, …; docs/BUS.md lists the types. */
 export interface NewEvent {
@@ -30,18 +34,20 @@ export interface StoredEvent extends NewEvent {
   createdAt: string
 }
 
-/** Records events, and puts them into the outbox, in the transaction that changed the state. */
+/**
+ * Records events, and puts them into the outbox and to the webhooks that want them, in the transaction that changed the
+ * state. One statement, however many events.
+ */
 export async function recordEvents(tx: Tx, events: readonly NewEvent[]): Promise<void> {
   if (events.length === 0) return
-  const json = JSON.stringify(events)
-  await tx.query(sql.unsafe`
-    with added as (
-      insert into events (account_id, project_id, batch_id, job_id, type, data)
-      select e."accountId", e."projectId", e."batchId", e."jobId", e.type, e.data
-      from jsonb_to_recordset(${json}::jsonb) as e("accountId" text, "projectId" text, "batchId" text, "jobId" text, type text, data jsonb)
-      returning id
-    )
-    insert into outbox (event_id) select id from added`)
+  const added = sql.fragment`
+    insert into events (account_id, project_id, batch_id, job_id, type, data)
+    select e."accountId", e."projectId", e."batchId", e."jobId", e.type, e.data
+    from jsonb_to_recordset(${JSON.stringify(events)}::jsonb) as e("accountId" text, "projectId" text, "batchId" text, "jobId" text, type text, data jsonb)
+    returning id, project_id, batch_id, job_id, type, data`
+  const outboxRows = sql.fragment`insert into outbox (event_id) select id from added`
+  if (events.some((event) => HOOKED.includes(event.type))) await tx.query(sql.unsafe`with added as (${added}), sent as (${outboxRows}) ${FAN_OUT}`)
+  else await tx.query(sql.unsafe`with added as (${added}) ${outboxRows}`)
 }
 
 /**

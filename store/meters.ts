@@ -31,6 +31,12 @@ export function meterWork(metrics: Metrics, db: Db): void {
   metrics.gauge('rgrid_jobs', `Jobs that have not ended, each state counted to ${COUNT_LIMIT}`, () => countJobs(db), 'state')
   metrics.gauge('rgrid_outbox_pending', `Events not relayed to the bus yet, counted to ${COUNT_LIMIT}`, () => countOutbox(db))
   metrics.gauge('rgrid_outbox_oldest_seconds', 'Age of the oldest event not relayed to the bus yet; 0 without one', () => outboxAge(db))
+  metrics.gauge(
+    'rgrid_webhook_pending',
+    `Webhook deliveries that are to be sent, or sent again, counted to ${COUNT_LIMIT}`,
+    async () => (await countDeliveries(db)).count,
+  )
+  metrics.gauge('rgrid_webhook_oldest_pending_seconds', 'Age of the oldest of them; 0 without one', async () => (await countDeliveries(db)).age)
 }
 
 const CountRow = row(Type.Object({ count: Type.Number() }))
@@ -62,4 +68,12 @@ async function outboxAge(db: Db): Promise<number> {
     select greatest(0, extract(epoch from now() - e.created_at))::float8 as age
     from outbox o join events e on e.id = o.event_id order by o.event_id limit 1`)
   return age ?? 0
+}
+
+const DeliveriesRow = row(Type.Object({ count: Type.Number(), age: Type.Number() }))
+
+async function countDeliveries(db: Db): Promise<{ count: number; age: number }> {
+  return db.one(sql.type(DeliveriesRow)`
+    select count(*)::int as count, coalesce(greatest(0, extract(epoch from now() - min(created_at))), 0)::float8 as age
+    from (select created_at from webhook_deliveries where state = 'pending' limit ${COUNT_LIMIT}) d`)
 }

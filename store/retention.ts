@@ -12,7 +12,7 @@ const LogRow = row(Type.Object({ attempt_id: Type.String(), job_id: Type.String(
 
 /** One small step of what is past its retention; returns how many rows it dealt with. Locks rows that nobody else changes any more. */
 export interface RetentionStep {
-  name: 'artifacts' | 'logs' | 'jobs' | 'batches'
+  name: 'artifacts' | 'logs' | 'jobs' | 'batches' | 'webhooks'
   run(db: DatabasePool, limit: number): Promise<number>
 }
 
@@ -22,6 +22,7 @@ export const RETENTION_STEPS: readonly RetentionStep[] = [
   { name: 'logs', run: (db, limit) => db.transaction((tx) => expireLogs(tx, limit)) },
   { name: 'jobs', run: (db, limit) => db.transaction((tx) => deleteJobs(tx, limit)) },
   { name: 'batches', run: (db, limit) => db.transaction((tx) => deleteBatches(tx, limit)) },
+  { name: 'webhooks', run: deleteLoneDeliveries },
 ]
 
 async function expireArtifacts(tx: Tx, limit: number): Promise<number> {
@@ -55,13 +56,14 @@ async function expireLogs(tx: Tx, limit: number): Promise<number> {
 }
 
 async function deleteJobs(tx: Tx, limit: number): Promise<number> {
-  // Not while an event of it waits to be relayed.
+  // Not while an event of it waits to be relayed, or to be delivered.
   const jobIds = await tx.anyFirst(sql.type(IdRow)`
     select j.id from projects p
       join jobs j on j.project_id = p.id and j.finished_at < now() - make_interval(days => p.retain_jobs_days)
     -- A batch is counted by its jobs until it has ended.
     where (j.batch_id is null or exists (select 1 from batches b where b.id = j.batch_id and b.finished_at is not null))
       and not exists (select 1 from events e join outbox o on o.event_id = e.id where e.job_id = j.id)
+      and not exists (select 1 from webhook_deliveries d where d.job_id = j.id and d.state = 'pending')
     limit ${limit} for no key update of j skip locked`)
   if (jobIds.length === 0) return 0
   const these = sql.array([...jobIds], 'text')
@@ -78,6 +80,7 @@ async function deleteJobs(tx: Tx, limit: number): Promise<number> {
   )
   await tx.query(sql.unsafe`delete from artifacts where job_id = any(${these})`)
   await tx.query(sql.unsafe`delete from attempts where job_id = any(${these})`)
+  await tx.query(sql.unsafe`delete from webhook_deliveries where job_id = any(${these})`)
   await tx.query(sql.unsafe`delete from events where job_id = any(${these})`)
   await tx.query(sql.unsafe`delete from jobs where id = any(${these})`)
   return jobIds.length
@@ -89,12 +92,24 @@ async function deleteBatches(tx: Tx, limit: number): Promise<number> {
       join batches b on b.project_id = p.id and b.finished_at < now() - make_interval(days => p.retain_jobs_days)
     where not exists (select 1 from jobs where batch_id = b.id)
       and not exists (select 1 from events e join outbox o on o.event_id = e.id where e.batch_id = b.id and e.job_id is null)
+      and not exists (select 1 from webhook_deliveries d where d.batch_id = b.id and d.job_id is null and d.state = 'pending')
     limit ${limit} for no key update of b skip locked`)
   if (batchIds.length === 0) return 0
   const these = sql.array([...batchIds], 'text')
+  await tx.query(sql.unsafe`delete from webhook_deliveries where batch_id = any(${these}) and job_id is null`)
   await tx.query(sql.unsafe`delete from events where batch_id = any(${these}) and job_id is null`)
   await tx.query(sql.unsafe`delete from batches where id = any(${these})`)
   return batchIds.length
+}
+
+// Pings, and that an endpoint was switched off: what is about no job or batch.
+async function deleteLoneDeliveries(db: DatabasePool, limit: number): Promise<number> {
+  const deleted = await db.query(sql.unsafe`
+    delete from webhook_deliveries where id in (
+      select d.id from projects p
+        join webhook_deliveries d on d.project_id = p.id and d.finished_at < now() - make_interval(days => p.retain_jobs_days)
+      where d.job_id is null and d.batch_id is null limit ${limit})`)
+  return deleted.rowCount
 }
 
 async function discardLogs(tx: Tx, logs: readonly { attempt_id: string; job_id: string; account_id: string; project_id: string }[]): Promise<void> {

@@ -1,9 +1,8 @@
-import { spawn } from 'node:child_process'
-import { globSync, readFileSync } from 'node:fs'
+import { globSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { requireNode } from '#core/service/run.ts'
-import { freePorts } from './harness/ports.ts'
+import { runNode, startServices } from './harness/local-services.ts'
 
 /**
  * `node test/run.ts [--unit] [file…]`: starts the servers that integration tests need (beside any platform that
@@ -26,16 +25,14 @@ async function main(): Promise<number> {
   let failed = false
   if (unit.length > 0) failed = (await nodeTest(unit, 2, {})) !== 0
   if (integration.length + endToEnd.length > 0) {
-    const ports = await freePorts()
-    const local = (command: string) => run([join(ROOT, 'infra/local/main.ts'), command], { ...ports, RGRID_STATE_DIR: STATE_DIR })
-    // What an earlier run left listens on other ports.
-    if ((await local('down-services')) !== 0 || (await local('up-services')) !== 0) return 1
+    const services = await startServices(STATE_DIR)
+    if (!services) return 1
     try {
       for (const files of [integration, endToEnd]) {
-        if (files.length > 0) failed = (await nodeTest(files, 1, servicesEnv())) !== 0 || failed
+        if (files.length > 0) failed = (await nodeTest(files, 1, services.env)) !== 0 || failed
       }
     } finally {
-      failed = (await local('down-services')) !== 0 || failed
+      failed = !(await services.stop()) || failed
     }
   }
   return failed ? 1 : 0
@@ -44,20 +41,5 @@ async function main(): Promise<number> {
 function nodeTest(files: string[], concurrency: number, env: Record<string, string>): Promise<number> {
   const parts = ['core', 'bus', 'store', 'gateway', 'scheduler', 'node-runner', 'cli']
   const coverage = ['--experimental-test-coverage', ...parts.map((part) => `--test-coverage-include=${part}/**`)]
-  return run(['--test', '--test-timeout=180000', `--test-concurrency=${concurrency}`, ...coverage, '--test-reporter=spec', ...files], env)
-}
-
-/** What `up-services` wrote for a shell to source, under names that no part of the platform reads by itself. */
-function servicesEnv(): Record<string, string> {
-  const env: Record<string, string> = { RGRID_TEST_STATE_DIR: STATE_DIR }
-  for (const match of readFileSync(join(STATE_DIR, 'env'), 'utf8').matchAll(/^export RGRID_(\w+)='([^']*)'$/gm)) env[`RGRID_TEST_${match[1]}`] = match[2] ?? ''
-  return env
-}
-
-function run(args: string[], env: Record<string, string>): Promise<number> {
-  const { promise, resolve, reject } = Promise.withResolvers<number>()
-  const child = spawn(process.execPath, args, { cwd: ROOT, stdio: ['ignore', 'inherit', 'inherit'], env: { ...process.env, ...env } })
-  child.on('error', reject)
-  child.on('exit', (code, signal) => resolve(signal ? 1 : (code ?? 1)))
-  return promise
+  return runNode(['--test', '--test-timeout=180000', `--test-concurrency=${concurrency}`, ...coverage, '--test-reporter=spec', ...files], env)
 }

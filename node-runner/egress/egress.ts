@@ -3,9 +3,9 @@ import { readFileSync } from 'node:fs'
 import { isIPv4 } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import type Docker from 'dockerode'
+import type { Allowed } from '#core/allow-list.ts'
 import { CommandError, runCommand } from '../command.ts'
 import { LABELS } from '../docker/options.ts'
-import type { Allowed } from './allow-list.ts'
 import { type Chains, egressRules } from './rules.ts'
 
 /** The network of jobs that asked for one. */

@@ -1,4 +1,4 @@
-import type { Allowed } from './allow-list.ts'
+import type { Allowed } from '#core/allow-list.ts'
 
 /**
  * Ranges no job may reach: this network, private (RFC 1918), carrier-grade NAT, loopback, link-local with the metadata

@@ -6,12 +6,12 @@ import { dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
 import { useAgent } from 'request-filtering-agent'
 import type { AssignedInput, Assignment } from '#bus/messages/claim.ts'
+import type { Allowed } from '#core/allow-list.ts'
 import { errorText } from '#core/errors.ts'
 import { pathFault } from '#core/job/path.ts'
 import { formatBytes } from '#core/job/quantity.ts'
 import { pause } from '#core/service/time.ts'
 import { JOB_UID } from '../docker/options.ts'
-import type { Allowed } from '../egress/allow-list.ts'
 import { StepError } from '../step-error.ts'
 
 const MAX_REDIRECTS = 5

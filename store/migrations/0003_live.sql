@@ -65,11 +65,13 @@ create table webhook_deliveries (
   constraint pending_has_time check ((state = 'pending') = (next_try_at is not null)),
   constraint final_has_finished check ((state = 'pending') = (finished_at is null))
 ) with (fillfactor = 80);
-create index webhook_deliveries_due on webhook_deliveries (next_try_at) where state = 'pending';
+-- Led by the endpoint: an endpoint with a long backlog is read no further than it may be sent to.
+create index webhook_deliveries_due on webhook_deliveries (endpoint_id, next_try_at, id) where state = 'pending';
 create index webhook_deliveries_order on webhook_deliveries (endpoint_id, subject, id) where state = 'pending';
 create index webhook_deliveries_by_endpoint on webhook_deliveries (endpoint_id, id desc);
 create index webhook_deliveries_by_job on webhook_deliveries (job_id) where job_id is not null;
 create index webhook_deliveries_by_batch on webhook_deliveries (batch_id) where job_id is null and batch_id is not null;
+create index webhook_deliveries_alone on webhook_deliveries (project_id, finished_at) where job_id is null and batch_id is null;
 
 -- Every time that a delivery was sent, and what came back; the first 4 KiB of the answer.
 create table webhook_tries (

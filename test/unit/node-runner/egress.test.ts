@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { parseAllowList } from '../../../node-runner/egress/allow-list.ts'
 import { egressRules, REFUSED_RANGES } from '../../../node-runner/egress/rules.ts'
 
 const chains = { forward: 'F', input: 'I' }
@@ -19,14 +18,4 @@ test('both chains are replaced at once, exceptions stand before refusals, and th
 test('the metadata address and every private range are refused', () => {
   for (const range of ['169.254.0.0/16', '10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10', '127.0.0.0/8'])
     assert.ok(REFUSED_RANGES.includes(range))
-})
-
-test('the list of exceptions is read, or refused with the entry that is wrong', () => {
-  assert.deepEqual(parseAllowList('10.0.0.5, 10.1.0.0/16:5432'), [
-    { cidr: '10.0.0.5/32', port: undefined },
-    { cidr: '10.1.0.0/16', port: 5432 },
-  ])
-  assert.deepEqual(parseAllowList(''), [])
-  for (const wrong of ['example.com', '10.0.0.0/33', '10.0.0.300', '10.0.0.1:0', '10.0.0.1:99999', '::1', '10.0.0.1; -j ACCEPT'])
-    assert.throws(() => parseAllowList(wrong), new RegExp(`"${wrong.replaceAll(/[.?*+^$[\]\\(){}|-]/g, '\\$&')}"`))
 })
