@@ -1,10 +1,12 @@
 import type { LogEnd } from '#core/api.ts'
 import type { Cause } from '#core/job/state.ts'
+import { shown } from './terminal-text.ts'
 
 /** How a job ended, in words. */
 export function describeEnd(end: Pick<LogEnd, 'cause' | 'exitCode' | 'message'>): string {
   const what = end.cause === 'exit' ? `exit code ${end.exitCode}` : (end.cause ?? 'no cause')
-  return end.message ? `${what}: ${end.message}` : what
+  // A node says it, with words of the job.
+  return end.message ? `${what}: ${shown(end.message)}` : what
 }
 
 const ADVICE: Readonly<Partial<Record<Cause, string>>> = {

@@ -3,21 +3,24 @@ import type { LogChunk, LogStatus } from '#core/api.ts'
 import { chunkBytes } from '#core/log-chunk.ts'
 import type { Listener } from './follow.ts'
 import type { Printer } from './print.ts'
+import { createTerminalFilter, type TerminalFilter } from './terminal-text.ts'
 
 /**
- * Writes a job's output where the job meant it: stdout to stdout, stderr to stderr, byte for byte. What RGrid itself
- * says of the job goes to stderr, each line marked as ours; where the job waits is told only to a terminal.
+ * Writes a job's output where the job meant it: stdout to stdout, stderr to stderr, byte for byte; a terminal gets what
+ * cannot harm it. What RGrid itself says of the job goes to stderr, each line marked as ours; where the job waits is told
+ * only to a terminal.
  */
 export function createOutput(print: Printer): Listener {
   let begun = false
   let told = ''
   const mark = createMarker()
+  const filters = { stdout: filterFor(process.stdout), stderr: filterFor(process.stderr), system: filterFor(process.stderr) }
   return {
     async chunk(chunk: LogChunk) {
       begun = true
       const stream = chunk.stream === 'stdout' ? process.stdout : process.stderr
       const bytes = chunk.stream === 'system' ? Buffer.from(mark(chunkBytes(chunk).toString('utf8'))) : chunkBytes(chunk)
-      if (!stream.write(bytes)) await once(stream, 'drain')
+      if (!stream.write(filters[chunk.stream]?.write(bytes) ?? bytes)) await once(stream, 'drain')
     },
     status(status: LogStatus) {
       if (!print.isTerminal || begun || !status.reason || status.reason === told) return
@@ -31,6 +34,14 @@ export function createOutput(print: Printer): Listener {
       print.say('rgrid: the connection is lost; trying again. The job goes on')
     },
   }
+}
+
+/** For a terminal only: in a pipe or a file every byte is as the job wrote it. */
+function filterFor(stream: NodeJS.WriteStream): TerminalFilter | undefined {
+  if (!stream.isTTY) return undefined
+  const filter = createTerminalFilter()
+  process.once('exit', () => stream.write(filter.end()))
+  return filter
 }
 
 /** A listener that shows nothing of the output, only what happens to the connection. */
