@@ -15,6 +15,9 @@ export interface Client {
   get<T>(path: string): Promise<T>
   /** `repeatable` says that doing it twice does no harm; then it is tried again as reading is. */
   post<T>(path: string, body?: unknown, options?: { repeatable?: boolean }): Promise<T>
+  /** Changes an object; doing it twice does no harm, so it is tried again as reading is. */
+  patch<T>(path: string, body: unknown): Promise<T>
+  delete(path: string): Promise<void>
   /** A response whose body is read by the caller. */
   stream(path: string, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<Response>
   /** Where a redirect leads. */
@@ -79,6 +82,17 @@ export function createClient(profile: Profile): Client {
         (error) => options.repeatable === true || NEVER_SENT.includes(causeCode(error.cause) ?? ''),
         async () => readJson<T>(await request('POST', path, { ...init, signal: AbortSignal.timeout(deadlineMs) })),
       )
+    },
+    patch: <T>(path: string, body: unknown) => {
+      const init = { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }
+      return again(
+        () => true,
+        async () => readJson<T>(await request('PATCH', path, { ...init, signal: AbortSignal.timeout(DEADLINE_MS) })),
+      )
+    },
+    async delete(path) {
+      const response = await request('DELETE', path, { signal: AbortSignal.timeout(DEADLINE_MS) })
+      await response.body?.cancel()
     },
     async stream(path, headers, signal) {
       try {

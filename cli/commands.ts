@@ -11,6 +11,7 @@ import { runCommand } from './commands/run.ts'
 import { statusCommand } from './commands/status.ts'
 import { submitCommand } from './commands/submit.ts'
 import { versionCommand } from './commands/version.ts'
+import { webhooksCommand } from './commands/webhooks.ts'
 
 /** The commands in the order in which `rgrid --help` names them. */
 export const COMMANDS: readonly Command[] = [
@@ -22,6 +23,7 @@ export const COMMANDS: readonly Command[] = [
   cancelCommand,
   outputsCommand,
   downloadCommand,
+  webhooksCommand,
   nodesCommand,
   doctorCommand,
   initCommand,
