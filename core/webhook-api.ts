@@ -64,3 +64,63 @@ export const TryView = Type.Object({
 })
 /** See the schema of the same name. */
 export type TryView = Static<typeof TryView>
+
+/** A delivery with every time that it was sent. */
+export const DeliveryDetail = Type.Composite([DeliveryView, Type.Object({ attempts: Type.Array(TryView) })])
+/** See the schema of the same name. */
+export type DeliveryDetail = Static<typeof DeliveryDetail>
+
+const strict = { additionalProperties: false } as const
+/** One of these words, checked (`words` only describes what we answer). */
+const oneOf = <const T extends readonly string[]>(values: T) =>
+  Type.Unsafe<T[number]>(Type.String({ pattern: `^(${values.join('|').replaceAll('.', '\\.')})$` }))
+const Url = Type.String({ minLength: 1, maxLength: 2048, description: 'https; public, or in RGRID_WEBHOOK_ALLOW' })
+const Events = Type.Array(oneOf(WEBHOOK_EVENTS), { minItems: 1, maxItems: WEBHOOK_EVENTS.length, uniqueItems: true })
+const Description = Type.String({ maxLength: 200, pattern: '^[^\\u0000-\\u001f\\u007f]*$' })
+
+/** A new webhook; without `events` it hears all of them. */
+export const NewWebhookBody = Type.Object(
+  {
+    kind: Type.Optional(oneOf(['endpoint', 'jobs'])),
+    url: Type.Optional(Url),
+    events: Type.Optional(Events),
+    description: Type.Optional(Description),
+  },
+  strict,
+)
+
+/** What of a webhook may be changed. */
+export const WebhookChangeBody = Type.Object(
+  {
+    url: Type.Optional(Url),
+    events: Type.Optional(Events),
+    description: Type.Optional(maybe(Description)),
+    enabled: Type.Optional(Type.Boolean()),
+  },
+  { ...strict, minProperties: 1 },
+)
+
+/** How long the secret before the new one signs too. */
+export const Rotation = Type.Object({ overlapSeconds: Type.Optional(Type.Integer({ minimum: 0, maximum: 2_592_000, default: 86_400 })) }, strict)
+
+/** A webhook with its secret, the only time that this is shown. */
+export const WebhookWithSecret = Type.Composite([WebhookView, Type.Object({ secret: Type.String() })])
+/** See the schema of the same name. */
+export type WebhookWithSecret = Static<typeof WebhookWithSecret>
+
+/** A range of deliveries by when they were written. */
+export const RedeliverRange = Type.Object({ since: Time, until: Time, state: Type.Optional(oneOf(['failed', 'all'])) }, strict)
+
+/** What a list of deliveries may be narrowed to. */
+export const DeliveryQuery = Type.Object(
+  {
+    state: Type.Optional(oneOf(DELIVERY_STATES)),
+    type: Type.Optional(oneOf([...WEBHOOK_EVENTS, 'webhook.ping'])),
+    job: Type.Optional(Type.String({ description: 'only about this job' })),
+    since: Type.Optional(Type.String({ format: 'date-time', description: 'written from then on (RFC 3339)' })),
+    until: Type.Optional(Type.String({ format: 'date-time', description: 'written before then' })),
+    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 200, default: 50 })),
+    cursor: Type.Optional(Type.String()),
+  },
+  strict,
+)

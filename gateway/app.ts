@@ -17,6 +17,8 @@ import { jobRoutes } from './routes/jobs.ts'
 import { logRoutes } from './routes/logs.ts'
 import { nodeDoorRoutes, nodeRoutes } from './routes/nodes.ts'
 import { projectRoutes } from './routes/projects.ts'
+import { webhookDeliveryRoutes } from './routes/webhook-deliveries.ts'
+import { webhookRoutes } from './routes/webhooks.ts'
 
 const MAX_BODY_BYTES = 4 * 2 ** 20
 
@@ -60,7 +62,18 @@ export async function buildApp(deps: GatewayDeps): Promise<FastifyInstance> {
   await app.register(
     async (keyed) => {
       requireKey(keyed as unknown as FastifyInstance, deps)
-      for (const routes of [projectRoutes, jobRoutes, batchRoutes, logRoutes, eventRoutes, fileRoutes, nodeRoutes, doctorRoutes])
+      for (const routes of [
+        projectRoutes,
+        jobRoutes,
+        batchRoutes,
+        logRoutes,
+        eventRoutes,
+        fileRoutes,
+        nodeRoutes,
+        doctorRoutes,
+        webhookRoutes,
+        webhookDeliveryRoutes,
+      ])
         await keyed.register(routes, { deps, stopping: stopping.signal })
     },
     { prefix: '/v1' },

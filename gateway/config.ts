@@ -1,5 +1,6 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { MetricsEnv } from '#core/service/config.ts'
+import { WebhookEnv } from '#core/webhook-targets.ts'
 import { ObjectsEnv } from '#store/config.ts'
 
 /** What the gateway reads from its environment (docs/CONFIGURATION.md). */
@@ -15,6 +16,7 @@ export const GatewayEnv = Type.Object({
   ...ObjectsEnv,
   RGRID_URL_SECONDS: Type.Integer({ default: 3600, minimum: 60, maximum: 86_400, description: 'how long presigned addresses given to clients are good' }),
   RGRID_RUNTIMES_FILE: Type.Optional(Type.String({ description: 'path of a JSON object: runtime name → image reference, instead of the built-in ones' })),
+  ...WebhookEnv,
   ...MetricsEnv,
   RGRID_LOG_LEVEL: Type.String({ default: 'info', description: 'trace, debug, info, warn, error' }),
 })

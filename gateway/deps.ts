@@ -3,6 +3,7 @@ import type { Minter } from '#bus/credentials.ts'
 import type { RuntimeTable } from '#core/runtimes.ts'
 import type { Log } from '#core/service/log.ts'
 import type { Metrics } from '#core/service/metrics.ts'
+import type { WebhookTargets } from '#core/webhook-targets.ts'
 import type { Objects } from '#store/objects.ts'
 import type { DatabasePool } from '#store/pool.ts'
 
@@ -19,4 +20,5 @@ export interface GatewayDeps {
   natsNodeUrl: string
   nodeJwtSeconds: number
   urlSeconds: number
+  webhookTargets: WebhookTargets
 }

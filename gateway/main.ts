@@ -8,6 +8,7 @@ import { createLog } from '#core/service/log.ts'
 import { createMetrics, metricsListener } from '#core/service/metrics.ts'
 import { runMain, runServices } from '#core/service/run.ts'
 import { stopSignal } from '#core/service/wait.ts'
+import { webhookTargets } from '#core/webhook-targets.ts'
 import { objectsConfig } from '#store/config.ts'
 import { meterDb } from '#store/meters.ts'
 import { createObjects } from '#store/objects.ts'
@@ -37,6 +38,7 @@ async function main(): Promise<void> {
     natsNodeUrl: env.RGRID_NATS_NODE_URL ?? env.RGRID_NATS_URL,
     nodeJwtSeconds: env.RGRID_NODE_JWT_SECONDS,
     urlSeconds: env.RGRID_URL_SECONDS,
+    webhookTargets: webhookTargets(env),
   })
 
   stop.throwIfAborted()

@@ -20,7 +20,9 @@ export async function buildAssignments(db: Db, objects: Objects, jobs: readonly 
           return { ...common, url, trusted: true, sha256: file?.sha256 ?? null, sizeBytes: file?.sizeBytes ?? null }
         }),
       )
-      const { attemptId, attemptNumber, leaseToken, jobId, project, batchId, batchIndex, batchSize, spec } = job
+      const { attemptId, attemptNumber, leaseToken, jobId, project, batchId, batchIndex, batchSize } = job
+      // An address may be a credential, and a node has no need of it.
+      const spec = { ...job.spec, webhook: null }
       return { attemptId, attemptNumber, leaseToken, jobId, project, batchId, batchIndex, batchSize, spec, inputs }
     }),
   )

@@ -1,6 +1,6 @@
 import { type Static, Type } from '@sinclair/typebox'
-import { parseAllowList, parsePorts } from '#core/allow-list.ts'
 import { MetricsEnv } from '#core/service/config.ts'
+import { WebhookEnv } from '#core/webhook-targets.ts'
 import { ObjectsEnv } from '#store/config.ts'
 
 /** What the scheduler reads from its environment (docs/CONFIGURATION.md). */
@@ -24,12 +24,7 @@ export const SchedulerEnv = Type.Object({
     description: 'what live logs may take in NATS; beyond it the oldest go, and are read once they are archived',
   }),
   RGRID_LOG_STREAM_HOURS: Type.Number({ default: 48, minimum: 0.1, maximum: 8760, description: 'how long live logs stay in NATS that nobody archives' }),
-  RGRID_WEBHOOK_PORTS: Type.String({ default: '80,443,8080,8443', description: 'ports that webhooks are sent to, separated by commas' }),
-  RGRID_WEBHOOK_ALLOW: Type.String({
-    default: '',
-    description:
-      'networks of your own that webhooks may reach although they are private, also over plain http: ip, ip/prefix or either with :port (then that port too), separated by commas',
-  }),
+  ...WebhookEnv,
   RGRID_WEBHOOK_DISABLE_DAYS: Type.Number({
     default: 5,
     minimum: 0.01,
@@ -41,11 +36,3 @@ export const SchedulerEnv = Type.Object({
 })
 /** See the schema of the same name. */
 export type SchedulerEnv = Static<typeof SchedulerEnv>
-
-/** Where webhooks may go, out of the environment. Throws a ConfigError. */
-export function webhookTargets(env: Pick<SchedulerEnv, 'RGRID_WEBHOOK_PORTS' | 'RGRID_WEBHOOK_ALLOW'>) {
-  return {
-    ports: parsePorts('RGRID_WEBHOOK_PORTS', env.RGRID_WEBHOOK_PORTS),
-    allowed: parseAllowList('RGRID_WEBHOOK_ALLOW', env.RGRID_WEBHOOK_ALLOW),
-  }
-}

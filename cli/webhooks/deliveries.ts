@@ -1,5 +1,5 @@
 import { nowMs, sleep } from '#core/service/time.ts'
-import type { DeliveryView, TryView } from '#core/webhook-api.ts'
+import type { DeliveryDetail, DeliveryView, TryView } from '#core/webhook-api.ts'
 import { type Context, type OptionValues, text } from '../command.ts'
 import { parseCount, parseTime } from '../duration.ts'
 import { age } from '../print.ts'
@@ -10,8 +10,6 @@ const POLL_MS = 300
 /** Longer than a delivery may take. */
 const RESULT_MS = 30_000
 const PAGE_SIZE = 200
-
-type DeliveryDetail = DeliveryView & { attempts: TryView[] }
 
 const path = (webhookId: string) => `/v1/webhooks/${encodeURIComponent(webhookId)}`
 

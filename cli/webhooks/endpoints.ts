@@ -1,11 +1,9 @@
 import { nowMs } from '#core/service/time.ts'
-import type { WebhookView } from '#core/webhook-api.ts'
+import type { WebhookView, WebhookWithSecret } from '#core/webhook-api.ts'
 import { type Context, list, type OptionValues, text } from '../command.ts'
 import { parseSeconds } from '../duration.ts'
 import { age } from '../print.ts'
 import { UsageError } from '../usage-error.ts'
-
-type WithSecret = WebhookView & { secret: string }
 
 const path = (id: string) => `/v1/webhooks/${encodeURIComponent(id)}`
 
@@ -27,12 +25,12 @@ export async function createWebhook(context: Context, options: OptionValues): Pr
   const events = list(options, 'event')
   const description = text(options, 'description')
   const body = { url, ...(events.length > 0 ? { events } : {}), ...(description === undefined ? {} : { description }) }
-  return showSecret(context, options, await context.client().post<WithSecret>(await projectPath(context), body))
+  return showSecret(context, options, await context.client().post<WebhookWithSecret>(await projectPath(context), body))
 }
 
 /** `secret`: makes the endpoint that signs what jobs ask for themselves. */
 export async function createJobsSecret(context: Context, options: OptionValues): Promise<number> {
-  return showSecret(context, options, await context.client().post<WithSecret>(await projectPath(context), { kind: 'jobs' }))
+  return showSecret(context, options, await context.client().post<WebhookWithSecret>(await projectPath(context), { kind: 'jobs' }))
 }
 
 /** `show ID`. */
@@ -66,10 +64,10 @@ export async function deleteWebhook({ client, print }: Context, id: string): Pro
 export async function rotateWebhook(context: Context, id: string, options: OptionValues): Promise<number> {
   const overlap = text(options, 'overlap')
   const body = overlap === undefined ? {} : { overlapSeconds: parseSeconds('overlap', overlap) }
-  return showSecret(context, options, await context.client().post<WithSecret>(`${path(id)}/rotate`, body))
+  return showSecret(context, options, await context.client().post<WebhookWithSecret>(`${path(id)}/rotate`, body))
 }
 
-function showSecret({ print }: Context, options: OptionValues, webhook: WithSecret): number {
+function showSecret({ print }: Context, options: OptionValues, webhook: WebhookWithSecret): number {
   if (options.json === true) {
     print.json(webhook)
     return 0

@@ -39,6 +39,8 @@ export interface ResolvedSpec {
   priority: number
   /** RFC 3339, UTC. */
   notBefore: string | null
+  /** Is called when the job has ended; nodes are not told. */
+  webhook: { url: string } | null
 }
 
 /**
@@ -63,7 +65,6 @@ export function resolveSpec(spec: Spec, runtimes: RuntimeTable, issues: Issue[],
   checkPaths(inputs, outputs, code?.file, fault)
   checkCommand(spec, runtime, fault)
   checkText(spec, fault)
-  if (spec.webhook != null) fault('webhook', 'webhooks are not delivered by this version; leave it out')
   if (spec.requirements != null && name !== null && !name.startsWith('python:')) fault('requirements', `Python requirements need a python runtime, not ${name}`)
 
   return {
@@ -90,6 +91,7 @@ export function resolveSpec(spec: Spec, runtimes: RuntimeTable, issues: Issue[],
     retryOn: { exitCodes: null, oom: true, timeout: true, ...spec.retryOn },
     priority: spec.priority ?? 0,
     notBefore: instant(spec.notBefore ?? null, fault),
+    webhook: spec.webhook ?? null,
   }
 }
 

@@ -189,7 +189,7 @@ export const Spec = Type.Object(
     webhook: Type.Optional(
       nullable(Type.Object({ url: Type.String({ pattern: '^https?://', maxLength: 2048 }) }, strict), {
         default: null,
-        description: 'Reserved: refused until webhooks are delivered.',
+        description: 'An https address that is called, signed, when the job has ended; see docs/WEBHOOKS.md.',
       }),
     ),
   },

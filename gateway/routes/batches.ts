@@ -11,6 +11,7 @@ import { insertBatch } from '#store/job-submit.ts'
 import type { GatewayDeps } from '../deps.ts'
 import { afterCancel, checkFiles, checkProject } from '../job-commands.ts'
 import { principalOf, principalOfProject } from '../plugins/auth.ts'
+import { checkWebhook } from '../webhook-checks.ts'
 
 const MAX_BODY_BYTES = 64 * 2 ** 20
 const Slug = Type.Object({ slug: Type.String() })
@@ -26,6 +27,7 @@ export const batchRoutes: FastifyPluginAsyncTypebox<{ deps: GatewayDeps }> = asy
     await checkFiles(deps, principal, batch.jobs, (job, input) =>
       input < batch.sharedInputs ? `template.files.inputs.${input}` : `items.${job}.inputs.${input - batch.sharedInputs}`,
     )
+    await checkWebhook(deps, principal, batch.jobs, 'template.webhook')
     const { id, queued } = await deps.db.transaction((tx) => insertBatch(tx, principal, batch))
     wakeNodes(deps.bus, queued)
     return reply

@@ -12,6 +12,7 @@ import { insertJob } from '#store/job-submit.ts'
 import type { GatewayDeps } from '../deps.ts'
 import { afterCancel, checkFiles, checkProject, decodeCursor, encodeCursor } from '../job-commands.ts'
 import { principalOf, principalOfProject } from '../plugins/auth.ts'
+import { checkWebhook } from '../webhook-checks.ts'
 
 const Slug = Type.Object({ slug: Type.String() })
 const Id = Type.Object({ id: Type.String() })
@@ -39,6 +40,7 @@ export const jobRoutes: FastifyPluginAsyncTypebox<{ deps: GatewayDeps }> = async
       const job = validateJob(request.body, deps.runtimes)
       checkProject(principal, job.project)
       await checkFiles(deps, principal, [job], (_, input) => `spec.files.inputs.${input}`)
+      await checkWebhook(deps, principal, [job], 'spec.webhook')
       const { id, queued } = await deps.db.transaction((tx) => insertJob(tx, principal, job))
       if (queued) wakeNodes(deps.bus, 1)
       const view = await readJobView(deps.db, principal.projectId, id)

@@ -5,10 +5,11 @@ import { isIPv4, type LookupFunction } from 'node:net'
 import { useAgent } from 'request-filtering-agent'
 import { errorText } from '#core/errors.ts'
 import { after, monotonicMs, nowMs, untilAborted } from '#core/service/time.ts'
+import type { WebhookTargets } from '#core/webhook-targets.ts'
 import type { Message } from './message.ts'
 import type { Resolve } from './resolve.ts'
 import { readRetryAfter } from './schedule.ts'
-import { findTarget, RefusedTargetError, type Target, type TargetRules } from './target.ts'
+import { findTarget, RefusedTargetError, type Target } from './target.ts'
 
 /** What came of sending a message: a status, or an error that says why there is none. */
 export interface Answer {
@@ -27,7 +28,7 @@ export interface Answer {
 export type Send = (message: Message, signal: AbortSignal) => Promise<Answer>
 
 /** How messages are sent. */
-export interface SenderOptions extends TargetRules {
+export interface SenderOptions extends WebhookTargets {
   resolve: Resolve
   /** For name lookup, TCP and TLS together. */
   connectMs?: number

@@ -1,12 +1,7 @@
 import { BlockList, isIP, isIPv4 } from 'node:net'
 import type { Allowed } from '#core/allow-list.ts'
+import type { WebhookTargets } from '#core/webhook-targets.ts'
 import type { Resolve } from './resolve.ts'
-
-/** Where webhooks may go: these ports of the internet, and what the installation allows of its own networks. */
-export interface TargetRules {
-  ports: readonly number[]
-  allowed: readonly Allowed[]
-}
 
 /** An address that a message must not be sent to; the text is for the owner of the endpoint. */
 export class RefusedTargetError extends Error {
@@ -25,7 +20,7 @@ export interface Target {
 }
 
 /** Looks where a URL leads, and refuses what its scheme and port do not allow there. Throws a RefusedTargetError, or what `resolve` throws. */
-export async function findTarget(address: string, rules: TargetRules, resolve: Resolve): Promise<Target> {
+export async function findTarget(address: string, rules: WebhookTargets, resolve: Resolve): Promise<Target> {
   const url = URL.canParse(address) ? new URL(address) : undefined
   if (!url || (url.protocol !== 'https:' && url.protocol !== 'http:')) throw new RefusedTargetError('the address is not an http or https URL')
   if (url.username !== '' || url.password !== '') throw new RefusedTargetError('the address holds a user name or password')

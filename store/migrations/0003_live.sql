@@ -90,7 +90,7 @@ grant insert, delete on webhook_endpoints to rgrid_gateway;
 grant update (url, description, events, enabled, disabled_reason, disabled_at, failing_since) on webhook_endpoints to rgrid_gateway;
 grant select (id, endpoint_id, created_at, expires_at), insert, update (expires_at) on webhook_secrets to rgrid_gateway;
 grant insert on webhook_deliveries to rgrid_gateway;
-grant update (state, step, next_try_at, claimed_until, finished_at) on webhook_deliveries to rgrid_gateway;
+grant update (state, step, next_try_at, claimed_until, finished_at, last_error) on webhook_deliveries to rgrid_gateway;
 grant select on webhook_endpoints, webhook_secrets to rgrid_scheduler;
 grant update (enabled, disabled_reason, disabled_at, failing_since) on webhook_endpoints to rgrid_scheduler;
 grant select, insert, update, delete on webhook_deliveries to rgrid_scheduler;

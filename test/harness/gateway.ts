@@ -18,6 +18,8 @@ import { testServices } from './services.ts'
 /** A gateway on a database of its own, with the real bus and object store. */
 export interface TestGateway {
   app: FastifyInstance
+  /** The gateway's own connection. */
+  db: DatabasePool
   /** A connection that may write everything. */
   admin: DatabasePool
   /** Where its database is for a scheduler. */
@@ -30,7 +32,7 @@ export interface TestGateway {
   /** Each line that the gateway logged. */
   logged: string[]
   /** Calls it with the key of the project `default`. */
-  call(method: 'GET' | 'POST' | 'DELETE', url: string, body?: unknown, headers?: Record<string, string>): Promise<LightMyRequestResponse>
+  call(method: 'GET' | 'POST' | 'PATCH' | 'DELETE', url: string, body?: unknown, headers?: Record<string, string>): Promise<LightMyRequestResponse>
   /** Listens on a port of the loopback interface and returns the address. */
   listen(): Promise<string>
   stop(): Promise<void>
@@ -66,10 +68,12 @@ export async function startGateway(change: Partial<GatewayDeps> = {}, through = 
     natsNodeUrl: services.natsUrl,
     nodeJwtSeconds: 3600,
     urlSeconds: 600,
+    webhookTargets: { ports: [80, 443, 8080, 8443], allowed: [] },
     ...change,
   })
   return {
     app,
+    db,
     admin,
     schedulerUrl: database.schedulerUrl,
     factory,

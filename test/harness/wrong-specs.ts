@@ -96,5 +96,6 @@ export const WRONG_JOBS: readonly WrongSpec[] = [
   spec('a priority that is too high', 'spec.priority', { priority: 101 }),
   spec('a start in words', 'spec.notBefore', { notBefore: 'tomorrow' }),
   spec('a start in the 13th month', 'spec.notBefore', { notBefore: '2030-13-01T00:00:00Z' }),
-  spec('a webhook, while none are delivered', 'spec.webhook', { webhook: { url } }),
+  spec('a webhook that is no address', 'spec.webhook.url', { webhook: { url: 'call me' } }),
+  spec('a webhook without an address', 'spec.webhook.url', { webhook: {} }),
 ]

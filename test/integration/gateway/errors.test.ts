@@ -189,5 +189,13 @@ test('the OpenAPI document lists every route, and needs no key', async () => {
     '/v1/projects/{slug}/batches',
     '/v1/projects/{slug}/files',
     '/v1/projects/{slug}/jobs',
+    '/v1/projects/{slug}/webhooks',
+    '/v1/webhooks/{id}',
+    '/v1/webhooks/{id}/deliveries',
+    '/v1/webhooks/{id}/deliveries/{deliveryId}',
+    '/v1/webhooks/{id}/deliveries/{deliveryId}/redeliver',
+    '/v1/webhooks/{id}/redeliver',
+    '/v1/webhooks/{id}/rotate',
+    '/v1/webhooks/{id}/test',
   ])
 })
