@@ -28,9 +28,10 @@ const Claimed = Type.Object({
  */
 export type ClaimedDelivery = Static<typeof Claimed>
 
-const ClaimRow = row(Type.Object({ deliveries: Type.Array(Claimed), followers: Type.Array(Type.Number()), orphaned: Type.Array(Type.String()) }))
+const Ids = Type.Array(Type.Number())
+const ClaimRow = row(Type.Object({ deliveries: Type.Array(Claimed), followers: Ids, crowded: Ids, orphaned: Type.Array(Type.String()) }))
 
-/** What a process may still take: in all, of it for endpoints that are not quick, of that for slow ones, and for each endpoint that it knows. */
+/** What a process may still take: in all, of it for endpoints that are not quick, of that for slow ones, and for each destination that it knows. */
 export interface DeliveryRoom {
   slots: number
   /** What one account may still take: those that are listed so many, any other `accountSlots`. */
@@ -38,8 +39,8 @@ export interface DeliveryRoom {
   accounts: { id: string; room: number }[]
   unprovenSlots: number
   slowSlots: number
-  /** Others are new. */
-  endpoints: { id: string; limit: number; inFlight: number; lane: DeliveryLane }[]
+  /** Others are new. See `destinationOf`. */
+  destinations: { id: string; limit: number; inFlight: number; lane: DeliveryLane }[]
 }
 
 /** What a claim brought; `again` when more may be due than was looked at. */
@@ -48,8 +49,14 @@ export interface DeliveryClaim {
   again: boolean
 }
 
-/** Due deliveries of an endpoint that are looked at beyond those it has room for. */
+/** Due deliveries of an endpoint that are looked at beyond those it has room for; of one with many addresses, in all. */
 const LOOK_AHEAD = 16
+const LOOK_AHEAD_JOBS = 64
+
+/** Whose doings count together: an endpoint's or, where each job has an address of its own, those of a server. */
+export function destinationOf(delivery: Pick<ClaimedDelivery, 'endpointId' | 'kind' | 'url'>): string {
+  return delivery.kind === 'jobs' ? `${delivery.endpointId} ${/^[^/]*\/\/[^/]*/.exec(delivery.url)?.[0] ?? ''}` : delivery.endpointId
+}
 
 /**
  * Takes due deliveries for `leaseMs`, the longest due first, several processes at once. Of an endpoint and subject only the
@@ -57,33 +64,43 @@ const LOOK_AHEAD = 16
  */
 export async function claimDeliveries(db: DatabasePool, room: DeliveryRoom, leaseMs: number): Promise<DeliveryClaim> {
   const found = await db.one(sql.type(ClaimRow)`
-    with recursive ends as (
+    with recursive known as materialized (
+      select * from jsonb_to_recordset(${JSON.stringify(room.destinations)}::jsonb) as k(id text, "limit" int, "inFlight" int, lane text)
+    ), ends as (
       (select endpoint_id from webhook_deliveries where state = 'pending' order by endpoint_id limit 1)
       union all
       select (select d.endpoint_id from webhook_deliveries d where d.state = 'pending' and d.endpoint_id > e.endpoint_id order by d.endpoint_id limit 1)
       from ends e where e.endpoint_id is not null
     ), open as (
-      select w.id, w.account_id, coalesce(a.room, ${room.accountSlots}::int) as account_room, w.enabled, f.lane, case when f.lane = 'quick' then k.limit else 1 end - coalesce(k."inFlight", 0) as room
+      select w.id, w.kind, w.account_id, coalesce(a.room, ${room.accountSlots}::int) as account_room, w.enabled, f.lane, case when f.lane = 'quick' then k.limit else 1 end - coalesce(k."inFlight", 0) as room
       from ends e join webhook_endpoints w on w.id = e.endpoint_id
-      left join jsonb_to_recordset(${JSON.stringify(room.endpoints)}::jsonb) as k(id text, "limit" int, "inFlight" int, lane text) on k.id = w.id
+      left join known k on k.id = w.id
       left join jsonb_to_recordset(${JSON.stringify(room.accounts)}::jsonb) as a(id text, room int) on a.id = w.account_id
       cross join lateral (select case when w.failing_since is not null then 'slow' else coalesce(k.lane, 'new') end as lane) f
     ), due as (
-      select d.id, o.id as endpoint_id, o.account_id, o.account_room, d.next_try_at, o.lane, o.room, d.id = head.id as first
+      select d.id, o.id as endpoint_id, o.account_id, o.account_room, d.next_try_at, o.kind, t.id as destination, t.lane, t.room, d.id = head.id as first
       from open o
       cross join lateral (
-        select x.id, x.subject, x.next_try_at from webhook_deliveries x
+        select x.id, x.subject, x.next_try_at, x.url from webhook_deliveries x
         where x.endpoint_id = o.id and x.state = 'pending' and x.next_try_at <= now() and (x.claimed_until is null or x.claimed_until <= now())
-        order by x.next_try_at, x.id limit o.room + ${LOOK_AHEAD}
+        order by x.next_try_at, x.id limit case o.kind when 'jobs' then ${LOOK_AHEAD_JOBS}::int else o.room + ${LOOK_AHEAD}::int end
       ) d
       cross join lateral (
         select h.id from webhook_deliveries h where h.endpoint_id = o.id and h.subject = d.subject and h.state = 'pending' order by h.id limit 1
       ) head
-      where o.enabled and o.room > 0
+      cross join lateral (
+        select o.id, o.lane, o.room where o.kind = 'endpoint'
+        union all
+        select s.id, coalesce(k.lane, 'new'), case k.lane when 'quick' then k.limit else 1 end - coalesce(k."inFlight", 0)
+        from (select o.id || ' ' || coalesce(substring(d.url from '^[^/]*//[^/]*'), '') as id) s left join known k on k.id = s.id
+        where o.kind = 'jobs'
+      ) t
+      where o.enabled and (o.kind = 'jobs' or o.room > 0)
+    ), heads as (
+      select *, row_number() over (partition by destination order by next_try_at, id) as place from due where first
     ), fitting as (
       select *, row_number() over (partition by lane order by next_try_at, id) as lane_place
-      from (select *, row_number() over (partition by endpoint_id order by next_try_at, id) as place from due where first) p
-      where place <= room
+      from heads where place <= room
     ), bounded as (
       select *, row_number() over (partition by lane = 'quick' order by next_try_at, id) as unproven_place
       from (
@@ -108,10 +125,12 @@ export async function claimDeliveries(db: DatabasePool, room: DeliveryRoom, leas
         ) order by c.next_try_at, c.id)
         from claimed c join webhook_endpoints w on w.id = c.endpoint_id join chosen n on n.id = c.id), '[]'::jsonb) as deliveries,
       array(select id from due where not first) as followers,
+      array(select id from heads where place > room and lane = 'slow' and kind = 'jobs') as crowded,
       array(select id from open where not enabled) as orphaned`)
   if (found.followers.length > 0) await parkFollowers(db, found.followers)
+  if (found.crowded.length > 0) await putOff(db, found.crowded)
   if (found.orphaned.length > 0) await failOrphans(db, found.orphaned)
-  return { deliveries: found.deliveries, again: found.deliveries.length > 0 || found.followers.length > 0 }
+  return { deliveries: found.deliveries, again: found.deliveries.length > 0 || found.followers.length > 0 || found.crowded.length > 0 }
 }
 
 const IdRow = row(Type.Object({ id: Type.Number() }))
@@ -136,6 +155,16 @@ async function parkFollowers(db: DatabasePool, ids: readonly number[]): Promise<
       ) head
       where d.id = any(${sql.array([...locked], 'int8')}) and x.id = d.id and head.id < x.id`)
   })
+}
+
+// For a slow server of a project's jobs, so that those for its others are seen behind them.
+async function putOff(db: Db, ids: readonly number[]): Promise<void> {
+  await db.query(sql.unsafe`
+    update webhook_deliveries set next_try_at = now() + interval '15 s'
+    where id in (
+      select id from webhook_deliveries
+      where id = any(${sql.array([...ids], 'int8')}) and state = 'pending' and (claimed_until is null or claimed_until <= now())
+      order by id for no key update skip locked)`)
 }
 
 // Written by a transaction that still saw the endpoint switched on.

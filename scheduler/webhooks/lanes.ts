@@ -1,12 +1,12 @@
 import { monotonicMs } from '#core/service/time.ts'
-import type { ClaimedDelivery, DeliveryLane, DeliveryRoom } from '#store/webhook-deliveries.ts'
+import { type ClaimedDelivery, type DeliveryLane, type DeliveryRoom, destinationOf } from '#store/webhook-deliveries.ts'
 
 /** Who may be sent to now, by how each endpoint did in this process. Endpoints that hang must not slow the others. */
 export interface Lanes {
   /** What may still be claimed. */
   room(): DeliveryRoom
   /** Notes that a delivery is under way; call the result with how it ended. */
-  begin(delivery: Pick<ClaimedDelivery, 'endpointId' | 'accountId' | 'lane'>): (well: boolean) => void
+  begin(delivery: Pick<ClaimedDelivery, 'endpointId' | 'kind' | 'url' | 'accountId' | 'lane'>): (well: boolean) => void
   inFlight(): number
 }
 
@@ -29,7 +29,7 @@ const REMEMBER_MS = 60_000
 const REMEMBERED = 1000
 
 interface Flight {
-  endpointId: string
+  destination: string
   accountId: string
   lane: DeliveryLane
   atMs: number
@@ -49,16 +49,16 @@ export function createLanes(limits: LaneLimits, clock: () => number = monotonicM
     }
   }
 
-  function endpointsNow(nowMs: number): DeliveryRoom['endpoints'] {
-    const ids = new Set([...known.keys(), ...[...flights].map((flight) => flight.endpointId)])
-    const endpoints = new Map([...ids].map((id) => [id, { id, limit: limits.perEndpoint, inFlight: 0, lane: known.get(id)?.last ?? 'new' }]))
-    for (const { endpointId, atMs } of flights) {
-      const endpoint = endpoints.get(endpointId)
-      if (!endpoint) continue
-      endpoint.inFlight++
-      if (nowMs - atMs > limits.slowMs) endpoint.lane = 'slow'
+  function destinationsNow(nowMs: number): DeliveryRoom['destinations'] {
+    const ids = new Set([...known.keys(), ...[...flights].map((flight) => flight.destination)])
+    const all = new Map([...ids].map((id) => [id, { id, limit: limits.perEndpoint, inFlight: 0, lane: known.get(id)?.last ?? 'new' }]))
+    for (const { destination, atMs } of flights) {
+      const one = all.get(destination)
+      if (!one) continue
+      one.inFlight++
+      if (nowMs - atMs > limits.slowMs) one.lane = 'slow'
     }
-    return [...endpoints.values()]
+    return [...all.values()]
   }
 
   return {
@@ -83,17 +83,18 @@ export function createLanes(limits: LaneLimits, clock: () => number = monotonicM
         slowSlots: Math.max(0, Math.floor(limits.slots / 2) - slow.length),
         accountSlots: left(0.5, []),
         accounts: [...Map.groupBy(all, ({ accountId }) => accountId)].map(([id, own]) => ({ id, room: left(0.5, own) })),
-        endpoints: endpointsNow(nowMs),
+        destinations: destinationsNow(nowMs),
       }
     },
-    begin({ endpointId, accountId, lane }) {
-      const flight = { endpointId, accountId, lane, atMs: clock() }
+    begin(delivery) {
+      const destination = destinationOf(delivery)
+      const flight = { destination, accountId: delivery.accountId, lane: delivery.lane, atMs: clock() }
       flights.add(flight)
       return (well) => {
         flights.delete(flight)
         const atMs = clock()
-        known.delete(endpointId)
-        known.set(endpointId, { last: atMs - flight.atMs > limits.slowMs ? 'slow' : well ? 'quick' : 'new', atMs })
+        known.delete(destination)
+        known.set(destination, { last: atMs - flight.atMs > limits.slowMs ? 'slow' : well ? 'quick' : 'new', atMs })
       }
     },
   }

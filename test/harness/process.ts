@@ -15,6 +15,8 @@ export interface TestProcess {
   ended: Promise<number | null>
   /** Sends SIGTERM and waits for the end; returns the exit code. Does nothing when it has ended. */
   stop(): Promise<number | null>
+  /** Ends it at once, as a crash would, and waits for that. */
+  kill(): Promise<number | null>
 }
 
 /** Starts gateway or scheduler on the test servers; `env` changes its variables. Call `stop` in the end. */
@@ -74,6 +76,10 @@ export function startProcess(name: 'gateway' | 'scheduler', env: Record<string, 
     },
     async stop() {
       if (!over) child.kill('SIGTERM')
+      return ended
+    },
+    async kill() {
+      if (!over) child.kill('SIGKILL')
       return ended
     },
   }

@@ -42,6 +42,7 @@ after(async () => {
 
 test('a scheduler shows that it is connected, leads, and how the process is', async () => {
   assert.deepEqual(await values('rgrid_leader', 'rgrid_bus_connected', 'rgrid_db_up', 'rgrid_reaper_holding_fire', 'rgrid_nodes_lost_total'), [1, 1, 1, 0, 0])
+  assert.deepEqual(await values('rgrid_webhook_pending', 'rgrid_webhook_oldest_pending_seconds'), [0, 0])
   const { text } = await scrape(address)
   assert.match(text, /^# TYPE rgrid_jobs gauge$/m)
   assert.match(text, /^process_resident_memory_bytes \d/m)

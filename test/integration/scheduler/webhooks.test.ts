@@ -17,7 +17,7 @@ import { type Receiver, startReceiver } from '../../harness/receiver.ts'
 import { anEndpoint, aSecret, deliveriesOf, tell, triesOf } from '../../harness/webhooks.ts'
 
 /** Room for everything. */
-const ROOM: DeliveryRoom = { slots: 100, accountSlots: 100, accounts: [], unprovenSlots: 100, slowSlots: 100, endpoints: [] }
+const ROOM: DeliveryRoom = { slots: 100, accountSlots: 100, accounts: [], unprovenSlots: 100, slowSlots: 100, destinations: [] }
 const log = pino({ level: 'silent' })
 let database: TestDatabase
 let admin: DatabasePool
@@ -146,7 +146,7 @@ test('two schedulers deliver each once', async () => {
 test('what a killed scheduler had claimed is sent when its claim is over; its late word changes nothing', async () => {
   const endpoint = await at('/lease')
   await tell(db, make, await make.job(), ['job.started', 'job.succeeded'])
-  const claim = () => claimDeliveries(db, { ...ROOM, endpoints: [{ id: endpoint, limit: 4, inFlight: 0, lane: 'quick' }] }, 60_000)
+  const claim = () => claimDeliveries(db, { ...ROOM, destinations: [{ id: endpoint, limit: 4, inFlight: 0, lane: 'quick' }] }, 60_000)
   const { deliveries } = await claim()
   assert.deepEqual(
     deliveries.map((one) => one.type),
@@ -210,11 +210,42 @@ test('a claim keeps to the lanes, and to one at a time of an endpoint that is no
   }
   const ends = [known('quick', 'quick', 1), known('slow', 'slow')]
   const [three, two] = [Array(3).fill('quick quick'), Array(2).fill('quick quick')]
-  assert.deepEqual(await claim({ endpoints: ends }), ['failing slow', 'new new', ...three, 'slow slow'])
-  assert.equal((await claim({ endpoints: ends, slowSlots: 1 })).length, 5)
-  assert.deepEqual(await claim({ endpoints: ends, unprovenSlots: 0 }), three)
-  assert.deepEqual(await claim({ endpoints: ends, slots: 2, unprovenSlots: 0 }), two)
-  assert.deepEqual(await claim({ endpoints: ends, unprovenSlots: 0, accounts: [{ id: make.accountId, room: 2 }] }), two)
-  assert.deepEqual(await claim({ endpoints: ends, unprovenSlots: 0, accountSlots: 2 }), two)
-  assert.deepEqual(await claim({ endpoints: [known('quick', 'quick', 4), known('new', 'new', 1)], slowSlots: 0 }), ['slow new'])
+  assert.deepEqual(await claim({ destinations: ends }), ['failing slow', 'new new', ...three, 'slow slow'])
+  assert.equal((await claim({ destinations: ends, slowSlots: 1 })).length, 5)
+  assert.deepEqual(await claim({ destinations: ends, unprovenSlots: 0 }), three)
+  assert.deepEqual(await claim({ destinations: ends, slots: 2, unprovenSlots: 0 }), two)
+  assert.deepEqual(await claim({ destinations: ends, unprovenSlots: 0, accounts: [{ id: make.accountId, room: 2 }] }), two)
+  assert.deepEqual(await claim({ destinations: ends, unprovenSlots: 0, accountSlots: 2 }), two)
+  assert.deepEqual(await claim({ destinations: [known('quick', 'quick', 4), known('new', 'new', 1)], slowSlots: 0 }), ['slow new'])
+})
+
+test('a server that hangs does not slow the other servers that jobs of the project name', async () => {
+  const secret = aSecret()
+  const other = await startReceiver()
+  receiver.expect('/hang', [secret], () => {})
+  other.expect('/good', [secret])
+  const endpoint = await anEndpoint(admin, make, { url: null, secrets: [secret], events: [] })
+  const hear = async (url: string, count: number) => {
+    for (let i = 0; i < count; i++) {
+      const jobId = await make.job()
+      await admin.query(sql.unsafe`update jobs set spec = spec || ${sql.jsonb({ webhook: { url } })} where id = ${jobId}`)
+      await tell(db, make, jobId, ['job.succeeded'])
+    }
+  }
+  // More than are looked at together.
+  await hear(receiver.url('/hang'), 100)
+  await hear(other.url('/good'), 20)
+  const allowed = [receiver, other].map(({ port }) => ({ cidr: '127.0.0.1/32', port }))
+  const worker = aWorker({
+    send: createSender({ ports: [], allowed, resolve: createResolve() }),
+    limits: { slots: 128, waiting: 256, perEndpoint: 4, slowMs: 100 },
+    everyMs: 100,
+    drainMs: 50,
+  })
+  await worker.start()
+  await other.until(() => other.received.length === 20)
+  await worker.stop()
+  await other.stop()
+  assert.equal(receiver.received.length, 1)
+  assert.equal((await deliveriesOf(admin, endpoint)).filter((one) => one.state === 'delivered').length, 20)
 })

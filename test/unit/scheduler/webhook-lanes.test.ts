@@ -3,7 +3,8 @@ import { test } from 'node:test'
 import type { DeliveryLane } from '#store/webhook-deliveries.ts'
 import { createLanes, type Lanes } from '../../../scheduler/webhooks/lanes.ts'
 
-const begin = (lanes: Lanes, endpointId: string, lane: DeliveryLane, accountId = 'acc') => lanes.begin({ endpointId, accountId, lane })
+const begin = (lanes: Lanes, endpointId: string, lane: DeliveryLane, accountId = 'acc') =>
+  lanes.begin({ endpointId, accountId, lane, kind: 'endpoint', url: '' })
 
 /** Room in all, for those that are not quick, for the slow ones. */
 const bounds = (lanes: Lanes) => {
@@ -19,14 +20,14 @@ function aClock() {
 test('an endpoint is new until it was quick, and again when that is long ago or it fails', () => {
   const { lanes, pass } = aClock()
   const end = begin(lanes, 'a', 'new')
-  assert.deepEqual(lanes.room().endpoints, [{ id: 'a', limit: 4, inFlight: 1, lane: 'new' }])
+  assert.deepEqual(lanes.room().destinations, [{ id: 'a', limit: 4, inFlight: 1, lane: 'new' }])
   end(true)
-  assert.deepEqual(lanes.room().endpoints, [{ id: 'a', limit: 4, inFlight: 0, lane: 'quick' }])
+  assert.deepEqual(lanes.room().destinations, [{ id: 'a', limit: 4, inFlight: 0, lane: 'quick' }])
   begin(lanes, 'a', 'quick')(false)
-  assert.equal(lanes.room().endpoints[0]?.lane, 'new')
+  assert.equal(lanes.room().destinations[0]?.lane, 'new')
   begin(lanes, 'a', 'quick')(true)
   pass(60_000)
-  assert.deepEqual(lanes.room().endpoints, [], 'what was long ago is forgotten')
+  assert.deepEqual(lanes.room().destinations, [], 'what was long ago is forgotten')
 })
 
 test('an endpoint with a delivery that takes long is slow, then and until it was quick again', () => {
@@ -34,12 +35,12 @@ test('an endpoint with a delivery that takes long is slow, then and until it was
   begin(lanes, 'a', 'new')(true)
   const [one, two] = [begin(lanes, 'a', 'quick'), begin(lanes, 'a', 'quick')]
   pass(2001)
-  assert.deepEqual(lanes.room().endpoints, [{ id: 'a', limit: 4, inFlight: 2, lane: 'slow' }])
+  assert.deepEqual(lanes.room().destinations, [{ id: 'a', limit: 4, inFlight: 2, lane: 'slow' }])
   one(true)
   two(true)
-  assert.equal(lanes.room().endpoints[0]?.lane, 'slow')
+  assert.equal(lanes.room().destinations[0]?.lane, 'slow')
   begin(lanes, 'a', 'slow')(true)
-  assert.equal(lanes.room().endpoints[0]?.lane, 'quick')
+  assert.equal(lanes.room().destinations[0]?.lane, 'quick')
 })
 
 test('slow ones have at most half of the slots, these and new ones three quarters', () => {
@@ -78,8 +79,8 @@ test('one that only waits frees its slot, up to a number; one that was known to 
 test('what is remembered is bounded', () => {
   const { lanes } = aClock()
   for (let i = 0; i < 1500; i++) begin(lanes, `endpoint ${i}`, 'new')(true)
-  assert.equal(lanes.room().endpoints.length, 1000)
-  assert.equal(lanes.room().endpoints.at(-1)?.id, 'endpoint 1499')
+  assert.equal(lanes.room().destinations.length, 1000)
+  assert.equal(lanes.room().destinations.at(-1)?.id, 'endpoint 1499')
 })
 
 test('no account has more than half', () => {
@@ -94,4 +95,17 @@ test('no account has more than half', () => {
   assert.deepEqual(lanes.room().accounts[0], { id: 'one', room: 4 })
   for (const end of ends) end(true)
   assert.deepEqual(lanes.room().accounts, [])
+})
+
+test('servers that jobs name are told apart, whatever the path', () => {
+  const { lanes } = aClock()
+  const to = (url: string) => lanes.begin({ endpointId: 'wh', accountId: 'acc', lane: 'new', kind: 'jobs', url })
+  for (const url of ['https://a.example/1', 'https://a.example/2?x', 'https://b.example:8443']) to(url)
+  assert.deepEqual(
+    lanes.room().destinations.map(({ id, inFlight }) => [id, inFlight]),
+    [
+      ['wh https://a.example', 2],
+      ['wh https://b.example:8443', 1],
+    ],
+  )
 })
