@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { parseEnv } from 'node:util'
+import { secretNames } from '#core/job/secret-values.ts'
 import type { Spec } from '#core/job/spec.ts'
 import { list, type Option, type OptionValues, text } from './command.ts'
 import { parseCount, parseSeconds } from './duration.ts'
@@ -17,6 +18,12 @@ export const SPEC_OPTIONS: Readonly<Record<string, Option>> = {
   timeout: { type: 'string', value: 'TIME', help: 'longest run time: seconds, or 90s, 5m, 1h' },
   env: { type: 'string', value: 'K=V', multiple: true, help: 'environment variable; K alone takes it from here; repeatable' },
   'env-file': { type: 'string', value: 'FILE', multiple: true, help: 'environment variables from a file; repeatable' },
+  mask: {
+    type: 'string',
+    value: 'NAME',
+    multiple: true,
+    help: 'an environment variable whose value is masked in the log, besides those with names like …_TOKEN; repeatable',
+  },
   network: { type: 'boolean', help: 'outbound network (never to private addresses)' },
   retries: { type: 'string', value: 'N', help: 'run it again after a failure, up to N times' },
   priority: { type: 'string', value: 'N', help: '-100 to 100; higher starts first' },
@@ -41,6 +48,7 @@ export function specFromOptions(options: OptionValues, defaults: ProjectDefaults
     ...(priority === undefined ? {} : { priority: parseCount('priority', priority, -100, 100) }),
     ...(options.network === true || defaults.network === true ? { network: true } : {}),
     ...(Object.keys(variables).length > 0 ? { env: variables } : {}),
+    ...(list(options, 'mask').length > 0 ? { maskEnv: [...new Set([...secretNames({ env: variables }), ...list(options, 'mask')])] } : {}),
   }
 }
 

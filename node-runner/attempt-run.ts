@@ -37,6 +37,8 @@ export interface AttemptRun {
   isNew: boolean
   workspace: Workspace
   logPath: string
+  /** Values that must not be seen in its log. */
+  secrets: readonly string[]
   stop: AbortSignal
   sink: LogSink
   publisher: LogPublisher

@@ -2,10 +2,12 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { FinishedReport } from '#bus/messages/report.ts'
 import { errorText } from '#core/errors.ts'
+import { secretValues } from '#core/job/secret-values.ts'
 import { nowMs } from '#core/service/time.ts'
 import type { AttemptDeps, AttemptRun } from './attempt-run.ts'
 import { containerName } from './docker/options.ts'
 import { execute } from './execute.ts'
+import { maskText } from './log/mask.ts'
 import { createLogPublisher, type LogPublisher } from './log/publisher.ts'
 import { createLogSink } from './log/sink.ts'
 import { type AttemptRecord, bootId, saveRecord } from './record.ts'
@@ -25,7 +27,7 @@ export async function runAttempt(deps: AttemptDeps, record: AttemptRecord, stop:
   const workspace = workspaceOf(deps.dir, attemptId)
   const isNew = (await mkdir(workspace.dir, { recursive: true, mode: 0o700 })) !== undefined
   try {
-    record.report ??= await runSteps(deps, record, isNew, stop).catch((error: unknown) => brokenReport(record, error, stop))
+    record.report ??= withoutSecrets(record, await runSteps(deps, record, isNew, stop).catch((error: unknown) => brokenReport(record, error, stop)))
     await saveRecord(workspace, record, true).catch((error: unknown) =>
       deps.log.error({ attemptId, error: errorText(error) }, 'the report could not be written down; it is sent from memory'),
     )
@@ -49,6 +51,13 @@ function brokenReport(record: AttemptRecord, error: unknown, stop: AbortSignal):
   return { ...finishedReport(record.assignment, endOf(error, stop)), imageDigest: record.imageDigest, startedAtMs: record.startedAtMs }
 }
 
+/** What we say of an attempt may hold words of the job. */
+function withoutSecrets({ assignment }: AttemptRecord, report: FinishedReport): FinishedReport {
+  const secrets = secretValues(assignment.spec)
+  const { message, warnings } = report
+  return { ...report, message: message === null ? null : maskText(message, secrets), warnings: warnings.map((warning) => maskText(warning, secrets)) }
+}
+
 /** Throws a StopRequest when the attempt is somebody else's, Leaving when the process goes. */
 async function runSteps(deps: AttemptDeps, record: AttemptRecord, isNew: boolean, stop: AbortSignal): Promise<FinishedReport> {
   const { attemptId } = record.assignment
@@ -57,7 +66,8 @@ async function runSteps(deps: AttemptDeps, record: AttemptRecord, isNew: boolean
   let publisher: LogPublisher | undefined
   const sink = await createLogSink(logPath, deps.maxLogBytes, () => publisher?.poke())
   publisher = createLogPublisher(deps.bus, deps.nodeId, attemptId, logPath, deps.log)
-  const run: AttemptRun = { deps, record, isNew, workspace, logPath, stop, sink, publisher }
+  const secrets = secretValues(record.assignment.spec)
+  const run: AttemptRun = { deps, record, isNew, workspace, logPath, secrets, stop, sink, publisher }
   try {
     if (!isNew) await settleLeft(run)
     record.end ??= await executeToEnd(run)
@@ -85,6 +95,6 @@ async function executeToEnd(run: AttemptRun): Promise<End> {
     if (error instanceof Leaving || run.deps.leaving.aborted) throw new Leaving()
     return endOf(error, run.stop)
   })
-  if (!isStale(run.stop) && end.cause !== 'exit' && end.message) await run.sink.say(`rgrid: ${end.message}`)
+  if (!isStale(run.stop) && end.cause !== 'exit' && end.message) await run.sink.say(`rgrid: ${maskText(end.message, run.secrets)}`)
   return end
 }

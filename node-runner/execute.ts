@@ -96,6 +96,7 @@ function containerRun(run: AttemptRun): ContainerRun {
   return {
     timeoutMs: spec.timeoutSeconds * 1000,
     graceMs: spec.gracePeriodSeconds * 1000,
+    secrets: run.secrets,
     output: (piece) => sink.write(piece.stream, piece.data),
     stop,
     async stopping(cause: Cause) {

@@ -96,6 +96,7 @@ async function install(run: AttemptRun, sandbox: Sandbox, signal: AbortSignal): 
     sandbox: { ...sandbox, network: sandbox.network ?? (await closedBridge(deps)) },
     pipIndexUrl: deps.pipIndexUrl,
     timeoutMs: deps.prepareMs,
+    secrets: run.secrets,
     output: (piece) => sink.write('system', piece.data),
     stop: signal,
   })

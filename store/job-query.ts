@@ -1,6 +1,8 @@
 import { Type } from '@sinclair/typebox'
 import { sql } from 'slonik'
 import { type AttemptView, type BatchView, type JobDetail, type JobView, maybe } from '#core/api.ts'
+import type { ResolvedSpec } from '#core/job/resolve.ts'
+import { withoutSecrets } from '#core/job/secret-values.ts'
 import { JOB_STATES } from '#core/job/state.ts'
 import { nowMs } from '#core/service/time.ts'
 import type { Db } from './pool.ts'
@@ -49,7 +51,7 @@ export async function readJob(db: Db, projectId: string, jobId: string): Promise
     with ${HEAD} select j.seq, j.reason, ${AHEAD} as ahead, ${JOB_VIEW} as view, j.spec
     from jobs j join projects p on p.id = j.project_id where j.id = ${jobId} and j.project_id = ${projectId}`)
   if (!found) return undefined
-  return { ...toView(found), attempts: await readAttempts(db, jobId), spec: found.spec }
+  return { ...toView(found), attempts: await readAttempts(db, jobId), spec: withoutSecrets(found.spec as ResolvedSpec) }
 }
 
 /** A job without attempts and spec. */

@@ -17,6 +17,8 @@ export interface ResolvedSpec {
   command: string[] | null
   args: string[]
   env: Record<string, string>
+  /** The variables whose values are secret; null: those whose names say so (core/job/secret-values.ts). */
+  maskEnv: string[] | null
   /** Inline source and the file name it is written to. */
   code: { file: string; source: string } | null
   requirements: string | null
@@ -73,6 +75,7 @@ export function resolveSpec(spec: Spec, runtimes: RuntimeTable, issues: Issue[],
     command: spec.command ?? (code && runtime ? [...runtime.interpreter, code.file] : null),
     args: spec.args ?? [],
     env: { ...runtime?.env, ...spec.env },
+    maskEnv: spec.maskEnv ?? null,
     code,
     requirements: spec.requirements ?? null,
     inputs,

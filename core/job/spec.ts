@@ -79,6 +79,13 @@ export const Spec = Type.Object(
     ),
     args: Type.Optional(Type.Array(Type.String({ maxLength: 131_000 }), { maxItems: 10_000, default: [], description: 'Appended to the command.' })),
     env: Type.Optional(Env),
+    maskEnv: Type.Optional(
+      nullable(Type.Array(Type.String({ maxLength: 1000 }), { maxItems: 1000 }), {
+        default: null,
+        description:
+          'Variables of `env` whose values are masked in the log and wherever the job is shown. null: those whose names say so (`…_TOKEN`, `…_PASSWORD`, …); []: none.',
+      }),
+    ),
     code: Type.Optional(
       nullable(Type.String({ minLength: 1, maxLength: 1_048_576 }), {
         default: null,

@@ -36,6 +36,7 @@ export function validateJob(document: unknown, runtimes: RuntimeTable): ValidJob
   const job = checked(jobCheck, document)
   const issues: Issue[] = []
   const resolved = resolveSpec(job.spec, runtimes, issues)
+  issues.push(...maskIssues(resolved, 'spec'))
   if (issues.length > 0) throw validationError(issues)
   return { name: job.metadata?.name ?? null, labels: job.metadata?.labels ?? {}, project: job.metadata?.project ?? null, resolved }
 }
@@ -51,6 +52,7 @@ export function validateBatch(document: unknown, runtimes: RuntimeTable): ValidB
   const jobs = batch.items.map((item: BatchItem, index): ValidJob => {
     const itemIssues: Issue[] = []
     const resolved = resolveSpec(mergeItem(batch.template, item), runtimes, itemIssues, `items.${index}`)
+    if (issues.length < MAX_ISSUES) issues.push(...maskIssues(resolved, 'template', ` of item ${index}`))
     for (const { path, message } of itemIssues) {
       const field = path.replace(`items.${index}.`, '')
       if (issues.length < MAX_ISSUES && !ofTemplate.has(field)) issues.push({ path: `items.${index}.${itemField(field, sharedInputs)}`, message })
@@ -67,6 +69,11 @@ export function validateBatch(document: unknown, runtimes: RuntimeTable): ValidB
     sharedInputs,
     jobs,
   }
+}
+
+/** A name that is misspelt would leave a secret in the open. */
+function maskIssues({ env, maskEnv }: ResolvedSpec, at: string, whose = ''): Issue[] {
+  return (maskEnv ?? []).flatMap((name, i) => (Object.hasOwn(env, name) ? [] : { path: `${at}.maskEnv.${i}`, message: `"${name}" is not in env${whose}` }))
 }
 
 /** A field of a merged spec under the name that it has in the item: inputs stand behind those of the template there. */

@@ -4,6 +4,7 @@ import type { Cause } from '#core/job/state.ts'
 import { after, nowMs, pause } from '#core/service/time.ts'
 import { demux, type OutputPiece } from '../docker/demux.ts'
 import { afterPosition, recordedOutput } from '../docker/recorded-log.ts'
+import { masked } from '../log/mask.ts'
 import type { RecoveredLog } from '../log/recover.ts'
 import { type End, StepError, StopRequest } from '../step-error.ts'
 
@@ -16,6 +17,8 @@ type StopCause = 'timeout' | 'cancelled' | 'interrupted' | 'stale'
 export interface ContainerRun {
   timeoutMs: number
   graceMs: number
+  /** Masked in the output. */
+  secrets: readonly string[]
   /** Hears the output; while it does, nothing more is read. */
   output(piece: OutputPiece): Promise<void>
   /** Is told before the container is stopped. Never rejects. */
@@ -31,7 +34,7 @@ export interface ContainerRun {
 export async function runContainer(container: Docker.Container, run: ContainerRun, started: () => void): Promise<End> {
   run.stop.throwIfAborted()
   const stream = (await container.attach({ stream: true, stdout: true, stderr: true })) as unknown as Duplex
-  const drained = drain(demux(stream), run)
+  const drained = drain(masked(demux(stream), run.secrets), run)
   drained.catch(() => undefined)
   await container.start().catch((error: Error & { statusCode?: number }) => {
     stream.destroy()
@@ -62,13 +65,13 @@ export async function adoptContainer(container: Docker.Container, run: Container
       seen[piece.stream] += piece.data.length
     },
   }
-  const drained = drain(afterPosition(recordedOutput(container), found.known, found.lost), counted)
+  const drained = drain(afterPosition(masked(recordedOutput(container), run.secrets), found.known, found.lost), counted)
   drained.catch(() => undefined)
   const leftMs = Math.max(0, found.startedAtMs + run.timeoutMs - nowMs())
   const end = await followToEnd(container, run, drained, leftMs, (found.stopping ?? undefined) as StopCause | undefined)
   const at = (bytes: number) => ({ bytes, tail: Buffer.alloc(0) })
   const whole = { positions: { stdout: at(seen.stdout), stderr: at(seen.stderr) }, lastAtMs: Number.POSITIVE_INFINITY }
-  await drain(afterPosition(recordedOutput(container), whole, found.lost), run)
+  await drain(afterPosition(masked(recordedOutput(container), run.secrets), whole, found.lost), run)
   return end
 }
 

@@ -19,6 +19,8 @@ export interface RequirementsRun {
   sandbox: Sandbox
   pipIndexUrl: string | undefined
   timeoutMs: number
+  /** Masked in what pip says. */
+  secrets: readonly string[]
   output(piece: OutputPiece): Promise<void>
   stop: AbortSignal
 }
@@ -58,6 +60,7 @@ export async function installRequirements(run: RequirementsRun): Promise<void> {
   const pip = {
     timeoutMs: run.timeoutMs,
     graceMs: 1000,
+    secrets: run.secrets,
     async output(piece: OutputPiece) {
       tail = (tail + piece.data.toString('utf8')).slice(-1000)
       await run.output(piece)

@@ -50,6 +50,20 @@ test('a runner that is killed and started again takes over its container: the lo
   assert.deepEqual(await leftOf(jobId), { containers: '', folders: [] })
 })
 
+test('secrets are masked, also in a log that goes on after the runner was killed in the middle of one', async () => {
+  const secret = 'hunter2-and-some-more'
+  const code = `i=0; while [ $i -lt 60 ]; do i=$((i+1)); printf 'token %s' "\${API_TOKEN%-some-more}"; sleep 0.05; echo "-some-more $i"; done; echo "\${API_TOKEN%more}"`
+  const jobId = await submitJob(platform, { runtime: 'bash', code, env: { API_TOKEN: secret }, files: { outputs: [] } })
+  await waitFor(jobId, /\*\*\* 5\\n/)
+  platform.kill('node-runner')
+  await platform.start()
+  await waitFor(jobId, /event: end/)
+  const expected = `${Array.from({ length: 60 }, (_, i) => `token *** ${i + 1}\n`).join('')}hunter2-and-some-\n`
+  assert.equal(await stdoutOf(platform, jobId), expected)
+  const job = await read(jobId)
+  assert.deepEqual([job.attempts.length, (job.spec as { env: Record<string, string> }).env.API_TOKEN], [1, '***'])
+})
+
 test('a job that ended while the runner was away is reported, with its log, outputs and exit code', async () => {
   const jobId = await submit(`N=20; ${NUMBERED}; echo made > result.txt`, [{ path: 'result.txt' }])
   await waitFor(jobId, /line 2\\n/)

@@ -96,6 +96,7 @@ export const WRONG_JOBS: readonly WrongSpec[] = [
   spec('a priority that is too high', 'spec.priority', { priority: 101 }),
   spec('a start in words', 'spec.notBefore', { notBefore: 'tomorrow' }),
   spec('a start in the 13th month', 'spec.notBefore', { notBefore: '2030-13-01T00:00:00Z' }),
+  spec('a name to mask that is not in env', 'spec.maskEnv.1', { env: { TOKEN: 'x' }, maskEnv: ['TOKEN', 'TOKN'] }),
   spec('a webhook that is no address', 'spec.webhook.url', { webhook: { url: 'call me' } }),
   spec('a webhook without an address', 'spec.webhook.url', { webhook: {} }),
 ]

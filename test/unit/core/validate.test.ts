@@ -51,6 +51,7 @@ test('the shortest job gets every default', () => {
       command: ['true'],
       args: [],
       env: {},
+      maskEnv: null,
       code: null,
       requirements: null,
       inputs: [],
@@ -69,6 +70,7 @@ test('the shortest job gets every default', () => {
       retryOn: { exitCodes: null, oom: true, timeout: true },
       priority: 0,
       notBefore: null,
+      webhook: null,
     },
   })
 })
