@@ -14,6 +14,7 @@ import { doctorRoutes } from './routes/doctor.ts'
 import { eventRoutes } from './routes/events.ts'
 import { fileRoutes } from './routes/files.ts'
 import { jobRoutes } from './routes/jobs.ts'
+import { logSearchRoutes } from './routes/log-search.ts'
 import { logRoutes } from './routes/logs.ts'
 import { nodeDoorRoutes, nodeRoutes } from './routes/nodes.ts'
 import { projectRoutes } from './routes/projects.ts'
@@ -67,6 +68,7 @@ export async function buildApp(deps: GatewayDeps): Promise<FastifyInstance> {
         jobRoutes,
         batchRoutes,
         logRoutes,
+        logSearchRoutes,
         eventRoutes,
         fileRoutes,
         nodeRoutes,

@@ -8,6 +8,7 @@ import { sayFailure } from '../follow-job.ts'
 import { onlyArgument } from '../parse.ts'
 import { countsText } from '../progress.ts'
 import { readLog } from '../read-log.ts'
+import { searchLogs } from '../search-logs.ts'
 import { createOutput } from '../stream-output.ts'
 import { withTimestamps } from '../timestamps.ts'
 import { UsageError } from '../usage-error.ts'
@@ -15,7 +16,7 @@ import { UsageError } from '../usage-error.ts'
 /** `rgrid logs`. */
 export const logsCommand: Command = {
   name: 'logs',
-  usage: 'JOB | --batch BATCH',
+  usage: 'JOB | --batch BATCH | --grep TEXT',
   summary: 'Prints the log of a job, or of all jobs of a batch: stdout to stdout, stderr to stderr.',
   options: {
     follow: { type: 'boolean', short: 'f', help: 'go on until the job ends; the exit code is then the job’s' },
@@ -23,10 +24,19 @@ export const logsCommand: Command = {
     since: { type: 'string', value: 'TIME', help: 'only what was written since: 10m, 2h, or 2026-11-23T10:00:00Z' },
     timestamps: { type: 'boolean', short: 't', help: 'the time in front of each line' },
     batch: { type: 'string', value: 'BATCH', help: 'the logs of all its jobs, each line with the name of its job in front; with -f as they come' },
+    grep: {
+      type: 'string',
+      value: 'TEXT',
+      help: 'search: the lines of archived logs that hold this, of the last 24 hours, --since, or --batch; 1 when there are none',
+    },
+    'ignore-case': { type: 'boolean', short: 'i', help: 'with --grep: capitals do not matter' },
+    until: { type: 'string', value: 'TIME', help: 'with --grep: of jobs that started before' },
     attempt: { type: 'string', value: 'N', help: 'the log of this attempt (the latest; with -f from this one on, the first)' },
     json: { type: 'boolean', help: 'print the log as JSON, one a line: pieces {stream, at, text or base64}' },
   },
   async run(context, options, args) {
+    if (options.grep !== undefined) return search(context, options, args)
+    for (const name of ['ignore-case', 'until']) if (options[name] !== undefined) throw new UsageError(`--${name} goes with --grep`)
     const batchId = text(options, 'batch')
     if (batchId !== undefined) return batchLogs(context, batchId, options, args)
     const id = onlyArgument(args, 'job')
@@ -36,6 +46,24 @@ export const logsCommand: Command = {
     for await (const { chunks } of readLog(context.client(), id, choice)) for (const chunk of chunks) await listener.chunk(chunk)
     return 0
   },
+}
+
+async function search(context: Context, options: OptionValues, args: readonly string[]): Promise<number> {
+  if (args.length > 0) throw new UsageError('--grep looks through many logs; of one job: rgrid logs JOB | grep TEXT')
+  for (const name of ['follow', 'tail', 'timestamps', 'attempt']) if (options[name] !== undefined) throw new UsageError(`--${name} does not go with --grep`)
+  const time = (name: string) => {
+    const value = text(options, name)
+    return value === undefined ? undefined : parseTime(name, value)
+  }
+  const client = context.client()
+  return searchLogs(client, context.print, context.defaults.project ?? (await client.project()), {
+    query: text(options, 'grep') as string,
+    ignoreCase: options['ignore-case'] === true,
+    batch: text(options, 'batch'),
+    since: time('since'),
+    until: time('until'),
+    json: options.json === true,
+  })
 }
 
 async function batchLogs(context: Context, batchId: string, options: OptionValues, args: readonly string[]): Promise<number> {

@@ -86,6 +86,17 @@ test('the logs of a batch are followed together, each line whole and with the na
     printed.stdout.trimEnd().split('\n'),
     names.map((name) => `${name} | unfinished`),
   )
+  const found = await rgrid(platform, ['logs', '--grep', 'LINE 2', '-i', '--batch', batchId])
+  assert.equal(found.code, 0)
+  assert.deepEqual(
+    found.stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => line.replace(/ job_\w+/, '')),
+    names.map((name) => `${name} | part ${name} line 2`),
+  )
+  assert.match(found.stderr, /6 lines in the logs of 6 jobs/)
+  assert.equal((await rgrid(platform, ['logs', '--grep', 'not there', '--since', '1h'])).code, 1)
 })
 
 test('logs of what is none, or of two things, are refused', async () => {

@@ -189,6 +189,7 @@ test('the OpenAPI document lists every route, and needs no key', async () => {
     '/v1/projects/{slug}/batches',
     '/v1/projects/{slug}/files',
     '/v1/projects/{slug}/jobs',
+    '/v1/projects/{slug}/logs',
     '/v1/projects/{slug}/webhooks',
     '/v1/webhooks/{id}',
     '/v1/webhooks/{id}/deliveries',

@@ -5,7 +5,7 @@ import fc from 'fast-check'
 import type { LogMessage } from '#bus/messages/log.ts'
 import type { LogChunk } from '#core/api.ts'
 import { chunkBytes } from '#core/log-chunk.ts'
-import { lastLines, viewOf } from '../../../gateway/log-view.ts'
+import { lastLines, viewOf } from '../../../gateway/log/view.ts'
 
 const chunk = (text: string, at = 0, stream: LogChunk['stream'] = 'stdout'): LogChunk => ({ stream, at, text })
 const binary = (data: Buffer): LogChunk => ({ stream: 'stdout', at: 0, base64: data.toString('base64') })

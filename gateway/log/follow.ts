@@ -5,10 +5,10 @@ import { RGridError } from '#core/errors.ts'
 import { isFinal } from '#core/job/state.ts'
 import type { Principal } from '#store/api-keys.ts'
 import { readJobView, readLogPlaces } from '#store/job-query.ts'
-import { type Bell, createBell } from './bell.ts'
-import type { GatewayDeps } from './deps.ts'
-import { followAttempt } from './log-follow-attempt.ts'
-import type { LogView } from './log-view.ts'
+import { type Bell, createBell } from '../bell.ts'
+import type { GatewayDeps } from '../deps.ts'
+import { followAttempt } from './follow-attempt.ts'
+import type { LogView } from './view.ts'
 
 /** One event of a followed log. */
 export type FollowEvent = { event: 'log'; id: string; data: LogBatch } | { event: 'status'; data: LogStatus } | { event: 'end'; data: LogEnd }

@@ -3,12 +3,12 @@ import { tailLog } from '#bus/log-tail.ts'
 import { RGridError } from '#core/errors.ts'
 import { monotonicMs } from '#core/service/time.ts'
 import { type LogPlace, readLogPlaces } from '#store/job-query.ts'
-import type { GatewayDeps } from './deps.ts'
-import { type FollowEvent, type FollowStart, type JobWatch, LOOK_EVERY_MS } from './log-follow.ts'
-import { startIntake } from './log-intake.ts'
-import { type LogOwner, readLog } from './log-read.ts'
-import { createTeller, type Teller } from './log-teller.ts'
-import { lastLines, viewOf } from './log-view.ts'
+import type { GatewayDeps } from '../deps.ts'
+import { type FollowEvent, type FollowStart, type JobWatch, LOOK_EVERY_MS } from './follow.ts'
+import { startIntake } from './intake.ts'
+import { type LogOwner, readLog } from './read.ts'
+import { createTeller, type Teller } from './teller.ts'
+import { lastLines, viewOf } from './view.ts'
 
 /** How long after the end of an attempt its last log messages may still come over the bus. */
 const LATE_MS = 5000

@@ -1,6 +1,6 @@
 import type { LogTail } from '#bus/log-tail.ts'
 import type { LogMessage } from '#bus/messages/log.ts'
-import type { Bell } from './bell.ts'
+import type { Bell } from '../bell.ts'
 
 /** A message that has come, and where it was in the stream. */
 export interface Arrived {

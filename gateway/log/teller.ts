@@ -1,6 +1,6 @@
 import type { LogMessage } from '#bus/messages/log.ts'
-import { type FollowEvent, type FollowStart, formatPosition } from './log-follow.ts'
-import { type LogView, missingPart, viewOf } from './log-view.ts'
+import { type FollowEvent, type FollowStart, formatPosition } from './follow.ts'
+import { type LogView, missingPart, viewOf } from './view.ts'
 
 /** Makes events of messages that come in order, and knows the number of the last one. */
 export interface Teller {

@@ -6,7 +6,7 @@ import { RGridError } from '#core/errors.ts'
 import { lines } from '#core/lines.ts'
 import type { LogPlace } from '#store/job-query.ts'
 import { logKey } from '#store/objects.ts'
-import type { GatewayDeps } from './deps.ts'
+import type { GatewayDeps } from '../deps.ts'
 
 /** Whose log it is; decides the key of the archive. */
 export interface LogOwner {

@@ -3,9 +3,9 @@ import type { LogBatch } from '#core/api.ts'
 import { chunkBytes } from '#core/log-chunk.ts'
 import { createLineAssembler, type LogLine } from '#core/log-lines.ts'
 import type { LogPlace } from '#store/job-query.ts'
-import type { GatewayDeps } from './deps.ts'
-import { type LogOwner, readLog } from './log-read.ts'
-import { type LogView, lastLines, missingPart, viewOf } from './log-view.ts'
+import type { GatewayDeps } from '../deps.ts'
+import { type LogOwner, readLog } from './read.ts'
+import { type LogView, lastLines, missingPart, viewOf } from './view.ts'
 
 /** What is read of a log that is not followed: a part of it, or only its last lines. */
 export interface LogSelection extends LogView {
