@@ -8,9 +8,10 @@ import { connectService } from '#bus/bus.ts'
 import { decode } from '#bus/codec.ts'
 import { Event } from '#bus/messages/event.ts'
 import { EVENT_STREAM } from '#bus/streams.ts'
+import { WEBHOOK_EVENTS } from '#core/webhook-api.ts'
 import { logKey } from '#store/objects.ts'
 import { runCommand } from '../harness/platform.ts'
-import type { ArtifactFact, AttemptFact, EventFact, Expected, Facts, JobFact, Witness } from './check/facts.ts'
+import type { ArtifactFact, AttemptFact, EventFact, Expected, Facts, HookFact, JobFact, Witness } from './check/facts.ts'
 import type { Client } from './client.ts'
 import { BATCH_LINES } from './jobs.ts'
 import type { Servers, Stack } from './stack.ts'
@@ -34,6 +35,7 @@ export async function collectFacts(stack: Stack, client: Client, ledger: Ledger)
       events: await readEvents(db),
       delivered: await readStream(stack.servers),
       outboxRows: Number((await db.query<{ count: string }>('select count(*) from outbox')).rows[0]?.count),
+      webhooks: await readWebhooks(db, stack),
       artifacts: await readArtifacts(db, s3, stack.servers.s3.bucket),
       archivedLogs: await readArchived(db),
       objectKeys: await listObjects(s3, stack.servers.s3.bucket),
@@ -71,6 +73,14 @@ async function readEvents(db: pg.Client): Promise<EventFact[]> {
   const { rows } = await db.query<EventFact>(`
     select id::int, type, coalesce(job_id, batch_id) as "objectId", (data ->> 'attempt')::int as attempt, data ->> 'state' as state from events order by id`)
   return rows
+}
+
+async function readWebhooks(db: pg.Client, { receiver }: Stack): Promise<Facts['webhooks']> {
+  const { rows } = await db.query<HookFact>('select id::int, type, coalesce(job_id, batch_id) as "objectId" from events where type = any($1) order by id', [
+    WEBHOOK_EVENTS,
+  ])
+  const received = receiver.received.map(({ id, type, data }) => ({ id: Number(id.replace('evt_', '')), type, objectId: data.jobId ?? data.batchId }))
+  return { events: rows, received, faults: [...receiver.faults] }
 }
 
 async function readArchived(db: pg.Client): Promise<Facts['archivedLogs']> {

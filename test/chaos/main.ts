@@ -11,6 +11,7 @@ import { planJobs } from './jobs.ts'
 import { type Disturbance, planDisturbances } from './schedule.ts'
 import { settle } from './settle.ts'
 import { type Stack, startStack } from './stack.ts'
+import { listenForWebhooks } from './webhooks.ts'
 import { submitAll } from './workload.ts'
 
 const USAGE = `usage: npm run chaos -- [--seed N] [--minutes M] [--jobs N] [--batch N] [--keep]
@@ -73,6 +74,7 @@ async function runOn(stack: Stack, run: Run): Promise<number> {
   const client = createClient(stack.apiUrls, stack.servers.apiKey)
   await client.awaitNodes(stack.runners.length)
   say(`${stack.runners.length} nodes are ready`)
+  await listenForWebhooks(stack, client)
   const work = submitAll(client, planJobs(run.seed, run.jobCount, run.durationMs), { size: run.batchSize, parallel: PARALLEL })
   // Not looked at before the disturbances are over; a refusal meanwhile is no crash.
   work.catch(() => undefined)

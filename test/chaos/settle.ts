@@ -12,6 +12,7 @@ interface Open {
   leases: number
   outbox: number
   unwanted: number
+  webhooks: number
   folders: number
 }
 
@@ -43,7 +44,8 @@ export async function settle(stack: Stack, deadlineMs: number, say: (text: strin
 async function countOpen(db: pg.Client): Promise<Omit<Open, 'folders'>> {
   const { rows } = await db.query<Omit<Open, 'folders'>>(`
     select (select count(*) from jobs where finished_at is null)::int as jobs, (select count(*) from attempts where finished_at is null)::int as leases,
-      (select count(*) from outbox)::int as outbox, (select count(*) from pending_objects where delete_at <= now())::int as unwanted`)
+      (select count(*) from outbox)::int as outbox, (select count(*) from pending_objects where delete_at <= now())::int as unwanted,
+      (select count(*) from webhook_deliveries where state = 'pending')::int as webhooks`)
   return rows[0] as Omit<Open, 'folders'>
 }
 

@@ -2,6 +2,7 @@ import { mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { runCommand } from '../harness/platform.ts'
 import { freePorts } from '../harness/ports.ts'
+import { type Receiver, startReceiver } from '../harness/receiver.ts'
 import { actOnServer, type ServerName } from '../harness/server-container.ts'
 import { type DockerProxy, startDockerProxy } from './docker-proxy.ts'
 import { type CutNetwork, createCutNetwork } from './network.ts'
@@ -39,6 +40,8 @@ export interface Stack {
   runnerDirs: string[]
   witnessDir: string
   network: CutNetwork
+  /** Where webhooks are sent. */
+  receiver: Receiver
   /** Ends a server at once, or starts it again. */
   server(name: ServerName, action: 'kill' | 'start'): Promise<void>
   /** Fills the small disk until nothing is left; `false` frees it again. */
@@ -78,13 +81,17 @@ async function build(dir: string, leaseSeconds: number, undo: (() => Promise<unk
   undo.push(docker.close)
   const disk = await makeSmallDisk(dir)
   undo.push(disk.remove)
-  const victims = await makeVictims({ dir, folder, logDir, leaseSeconds, servers, network, docker, smallDisk: disk.path })
+  const receiver = await startReceiver()
+  undo.push(receiver.stop)
+  const webhookAllow = `127.0.0.1:${receiver.port}`
+  const victims = await makeVictims({ dir, folder, logDir, leaseSeconds, servers, network, docker, smallDisk: disk.path, webhookAllow })
   undo.push(() => Promise.all(victims.all.map((victim) => victim.stop(20_000))))
   for (const victim of victims.all) victim.start()
   return {
     dir,
     servers,
     network,
+    receiver,
     witnessDir,
     ...victims,
     server: (name, action) => actOnServer(join(dir, 'state'), name, action),
@@ -105,6 +112,7 @@ interface VictimPlan {
   network: CutNetwork
   docker: DockerProxy
   smallDisk: string
+  webhookAllow: string
 }
 
 async function makeVictims(plan: VictimPlan) {
@@ -122,6 +130,7 @@ async function makeVictims(plan: VictimPlan) {
     RGRID_S3_BUCKET: servers.s3.bucket,
     RGRID_S3_ACCESS_KEY: servers.s3.accessKey,
     RGRID_S3_SECRET_KEY: servers.s3.secretKey,
+    RGRID_WEBHOOK_ALLOW: plan.webhookAllow,
   }
   const secret = (name: string) => readFileSync(join(plan.dir, 'state/secrets', name), 'utf8').trim()
   const ports = Object.values(await freePorts())

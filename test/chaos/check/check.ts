@@ -8,6 +8,7 @@ import { checkArtifacts, checkLeftovers, checkObjects } from './objects.ts'
 import { checkExpected, checkFinal, checkOneOutcome } from './outcomes.ts'
 import type { CheckResult } from './result.ts'
 import { checkExitCodes, checkRetries } from './retries.ts'
+import { checkWebhooks } from './webhooks.ts'
 import { checkWitnesses } from './witnesses.ts'
 
 const CHECKS: readonly ((facts: Facts) => CheckResult)[] = [
@@ -27,6 +28,7 @@ const CHECKS: readonly ((facts: Facts) => CheckResult)[] = [
   checkDelivery,
   checkLives,
   checkBatchLives,
+  checkWebhooks,
 ]
 
 const MAX_SHOWN = 20

@@ -14,6 +14,8 @@ export interface Facts {
   /** The events of the stream in its order, repeats and all, as the messages say. */
   delivered: EventFact[]
   outboxRows: number
+  /** The events that the receiver of webhooks wanted, those that came to it in their order, and what it found wrong. */
+  webhooks: { events: HookFact[]; received: HookFact[]; faults: string[] }
   artifacts: ArtifactFact[]
   /** Attempts whose log is said to be archived, with the key of it. */
   archivedLogs: { attemptId: string; key: string }[]
@@ -88,6 +90,13 @@ export interface EventFact {
   attempt: number | null
   /** The state that the job is in by it. */
   state: string | null
+}
+
+/** An event as a webhook tells of it. */
+export interface HookFact {
+  id: number
+  type: string
+  objectId: string
 }
 
 /** A row of artifacts, with what the object store gives for its key; null: nothing. */

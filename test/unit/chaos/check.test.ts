@@ -15,6 +15,7 @@ const NOTHING: Facts = {
   events: [],
   delivered: [],
   outboxRows: 0,
+  webhooks: { events: [], received: [], faults: [] },
   artifacts: [],
   archivedLogs: [],
   objectKeys: [],

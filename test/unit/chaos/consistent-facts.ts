@@ -1,3 +1,4 @@
+import { WEBHOOK_EVENTS } from '#core/webhook-api.ts'
 import type { Expected, Facts } from '../../chaos/check/facts.ts'
 import { createWorld, type World } from './world.ts'
 
@@ -15,7 +16,15 @@ export function consistentFacts(): Facts {
   runInfrastructureTrouble(world)
   runCancels(world)
   runBatch(world)
+  tellWebhooks(world)
   return world.facts
+}
+
+/** Everything that webhooks can tell came, the first of it twice. */
+function tellWebhooks({ facts }: World): void {
+  const wanted = facts.events.filter(({ type }) => (WEBHOOK_EVENTS as readonly string[]).includes(type))
+  const events = wanted.map(({ id, type, objectId }) => ({ id, type, objectId }))
+  facts.webhooks = { events, received: [...events.slice(0, 1), ...events].map((event) => ({ ...event })), faults: [] }
 }
 
 function run(world: World, id: string, end: Parameters<World['end']>[1], nodeId?: string): void {

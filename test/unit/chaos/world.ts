@@ -46,6 +46,7 @@ export function createWorld(): World {
     events: [],
     delivered: [],
     outboxRows: 0,
+    webhooks: { events: [], received: [], faults: [] },
     artifacts: [],
     archivedLogs: [],
     objectKeys: ['files/1', 'pending/1'],
