@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify'
 import { Problem } from '#core/api.ts'
 
 const DESCRIPTION = 'Runs short containerised jobs. Every error is a problem document (RFC 9457) whose `code` is of a closed list.'
+const SWITCHED = { description: 'The protocol is a WebSocket from here on', type: 'null' }
 const PROBLEM = { description: 'What went wrong', content: { 'application/problem+json': { schema: Problem } } }
 
 /** Serves `/openapi.json`, made from the schemas that the routes check with. Register it before the routes. */
@@ -19,7 +20,11 @@ export async function registerOpenApi(app: FastifyInstance): Promise<void> {
       },
       security: [{ bearer: [] }, { header: [] }],
     },
-    transform: ({ schema, url }) => ({ schema: { ...schema, response: { ...(schema?.response as object), default: PROBLEM } }, url }),
+    transform({ schema, url, route }) {
+      const response = { ...(route.websocket ? { 101: SWITCHED } : (schema?.response as object)), default: PROBLEM }
+      // @fastify/websocket hides its routes.
+      return { schema: { ...schema, response, ...(route.websocket ? { hide: false } : {}) }, url }
+    },
   })
   app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger())
 }

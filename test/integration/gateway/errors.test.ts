@@ -179,6 +179,7 @@ test('the OpenAPI document lists every route, and needs no key', async () => {
     '/v1/jobs/{id}/artifacts',
     '/v1/jobs/{id}/cancel',
     '/v1/jobs/{id}/logs',
+    '/v1/jobs/{id}/logs/stream',
     '/v1/nodes',
     '/v1/nodes/enrol',
     '/v1/nodes/{id}/credentials',
