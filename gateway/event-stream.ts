@@ -1,4 +1,4 @@
-import { type EventStreamState, type EventTail, readEventStream, tailEvents } from '#bus/event-tail.ts'
+import { type EventStreamState, readEventStream, tailEvents } from '#bus/event-tail.ts'
 import type { Event } from '#bus/messages/event.ts'
 import type { StreamStart } from '#bus/ordered-tail.ts'
 import { eventSubject, projectEventsSubject } from '#bus/subjects.ts'
@@ -48,16 +48,24 @@ export async function* streamEvents(deps: GatewayDeps, principal: Principal, que
   // A job's events have a subject of their own, and so have a batch's; those of its jobs are found among the project's.
   const subject = query.jobId === undefined ? projectEventsSubject(accountId, projectId) : eventSubject(accountId, projectId, query.jobId)
   const tail = await tailEvents(deps.bus, subject, start)
-  const id = (sequence: number) => formatEventId({ createdMs: stream.createdMs, sequence })
-  const here = id('after' in start ? start.after : stream.lastSequence)
-  if (reset) yield { event: 'reset', id: here, data: { reason: reset } }
-  yield { event: 'ready', ...('after' in start ? { id: here } : {}), data: {} }
-  const sent = new Set<string>()
-  for await (const { sequence, event } of untilAborted(tail, signal)) {
-    if (!isWanted(event, query) || sent.has(event.id)) continue
-    sent.add(event.id)
-    if (sent.size > REMEMBERED) sent.delete(sent.values().next().value as string)
-    yield { id: id(sequence), data: event }
+  const close = () => void tail.close()
+  signal.addEventListener('abort', close, { once: true })
+  try {
+    const id = (sequence: number) => formatEventId({ createdMs: stream.createdMs, sequence })
+    const here = id('after' in start ? start.after : stream.lastSequence)
+    if (reset) yield { event: 'reset', id: here, data: { reason: reset } }
+    yield { event: 'ready', ...('after' in start ? { id: here } : {}), data: {} }
+    if (signal.aborted) return
+    const sent = new Set<string>()
+    for await (const { sequence, event } of tail.events) {
+      if (!isWanted(event, query) || sent.has(event.id)) continue
+      sent.add(event.id)
+      if (sent.size > REMEMBERED) sent.delete(sent.values().next().value as string)
+      yield { id: id(sequence), data: event }
+    }
+  } finally {
+    signal.removeEventListener('abort', close)
+    await tail.close()
   }
 }
 
@@ -74,15 +82,4 @@ function startOf(stream: EventStreamState, query: EventQuery): { start: StreamSt
 function isWanted(event: Event, query: EventQuery): boolean {
   if (query.batchId !== undefined && event.data.batchId !== query.batchId) return false
   return query.types === undefined || query.types.some((type) => cloudEventType(type) === event.type)
-}
-
-async function* untilAborted(tail: EventTail, signal: AbortSignal): EventTail['events'] {
-  const close = () => void tail.close()
-  signal.addEventListener('abort', close, { once: true })
-  try {
-    if (!signal.aborted) yield* tail.events
-  } finally {
-    signal.removeEventListener('abort', close)
-    await tail.close()
-  }
 }
