@@ -37,7 +37,8 @@ async function lastPosition(bus: Bus, nodeId: string, attemptId: string): Promis
   return last?.seq
 }
 
-const STALL_MS = 10_000
+/** Messages that are there come within this time, or they have been taken away meanwhile. */
+const STALL_MS = 3000
 
 /** The log messages of an attempt that are in the stream now, in order. Throws DeadlineError when the stream does not deliver them. */
 export async function* readLogNow(bus: Bus, nodeId: string, attemptId: string): AsyncGenerator<LogMessage> {

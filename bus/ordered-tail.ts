@@ -1,4 +1,4 @@
-import type { JsMsg } from 'nats'
+import { AckPolicy, type ConsumerMessages, DeliverPolicy, type JsMsg, nanos } from 'nats'
 import { sleep } from '#core/service/time.ts'
 import type { Bus } from './bus.ts'
 
@@ -13,61 +13,103 @@ export interface OrderedTail {
 /** Where in a stream to begin: behind this sequence, or with what was stored since this time. */
 export type StreamStart = { after: number } | { sinceMs: number }
 
-/** Read ahead of whoever iterates; so much of a slow reader's messages is held in memory. */
-const READ_AHEAD = 100
+/** So many messages are asked for ahead of whoever iterates: what a slow reader costs in memory. */
+export const READ_AHEAD = 100
 const AGAIN_MS = 250
+/** A reader that is slower than this between two messages has its consumer made anew. */
+const IDLE_MS = 5 * 60_000
+
+interface Reading {
+  name: string
+  messages: ConsumerMessages
+}
 
 /**
- * The messages of a subject that are in the stream, then those that come. After each break of the connection it begins
- * anew behind the last one: what the server sent into the broken connection is gone, and the client's own ordered consumer
- * would notice that only by the next message, or after half a minute.
+ * The messages of a subject that are in the stream, then those that come. A consumer of our own that acknowledges nothing, and
+ * is made anew behind the last message when one is missing, when it has gone, and after each break of the connection: what
+ * the server sent into a broken connection would be noticed by the next message only. (The client's ordered consumer reads
+ * ahead without bound when its reader is slow.)
  */
 export async function orderedTail(bus: Bus, stream: string, subject: string, start: StreamStart): Promise<OrderedTail> {
   let from = start
   let breaks = 0
   const closing = new AbortController()
-  const open = async () => {
-    const place = 'after' in from ? { opt_start_seq: from.after + 1 } : { opt_start_time: new Date(from.sinceMs).toISOString() }
-    const consumer = await bus.jetstream.consumers.get(stream, { filterSubjects: subject, ...place })
-    return consumer.consume({ max_messages: READ_AHEAD })
+
+  async function open(): Promise<Reading> {
+    const manager = await bus.manager()
+    const place =
+      'after' in from
+        ? { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: from.after + 1 }
+        : { deliver_policy: DeliverPolicy.StartTime, opt_start_time: new Date(from.sinceMs).toISOString() }
+    const options = { ack_policy: AckPolicy.None, filter_subject: subject, inactive_threshold: nanos(IDLE_MS), mem_storage: true, num_replicas: 1 }
+    const { name } = await manager.consumers.add(stream, { ...options, ...place })
+    const consumer = await bus.jetstream.consumers.get(stream, name)
+    return { name, messages: await consumer.consume({ max_messages: READ_AHEAD, abort_on_missing_resource: true }) }
   }
-  const reopen = async () => {
+
+  async function shut({ name, messages }: Reading): Promise<void> {
+    // Not waited for: it ends when its iterator is asked the next time, which may be never.
+    messages.stop()
+    // The server takes it away by itself when nobody asks for long.
+    const manager = await bus.manager().catch(() => undefined)
+    await manager?.consumers.delete(stream, name).catch(() => undefined)
+  }
+
+  async function reopen(): Promise<Reading> {
     for (;;) {
       const before = breaks
       const opened = await open().catch(() => undefined)
       if (opened && before === breaks) return opened
-      await opened?.close()
+      if (opened) await shut(opened)
       await sleep(AGAIN_MS, closing.signal)
     }
   }
+
   let current = await open()
   const forget = bus.onReconnect(() => {
     breaks++
-    void current.close()
+    current.messages.stop()
   })
+
+  /** Until it is closed, breaks off, or leaves one out. */
+  async function* readCurrent(): AsyncGenerator<JsMsg> {
+    let delivered = 0
+    try {
+      for await (const message of current.messages) {
+        if (message.info.deliverySequence !== ++delivered) return
+        yield message
+      }
+    } catch (error) {
+      // The consumer has gone, or the server does not answer: it is made anew.
+      if (!(error instanceof Error)) throw error
+    }
+  }
+
   async function* messages(): AsyncGenerator<JsMsg> {
     try {
       while (!closing.signal.aborted) {
-        for await (const message of current) {
+        for await (const message of readCurrent()) {
           from = { after: message.seq }
           yield message
         }
         if (closing.signal.aborted) return
+        await shut(current)
         current = await reopen()
       }
     } catch (error) {
       if (!closing.signal.aborted) throw error
     } finally {
       forget()
-      await current.close()
+      await shut(current)
     }
   }
+
   return {
     messages: messages(),
     async close() {
       closing.abort()
       forget()
-      await current.close()
+      await shut(current)
     },
   }
 }

@@ -4,7 +4,8 @@ import { readLogNow } from '#bus/log-tail.ts'
 import { LogMessage } from '#bus/messages/log.ts'
 import { RGridError } from '#core/errors.ts'
 import { lines } from '#core/lines.ts'
-import type { LogPlace } from '#store/job-query.ts'
+import { DeadlineError } from '#core/service/time.ts'
+import { type LogPlace, readLogPlaces } from '#store/job-query.ts'
 import { logKey } from '#store/objects.ts'
 import type { GatewayDeps } from '../deps.ts'
 
@@ -19,10 +20,22 @@ export interface LogOwner {
 const MAX_LINE_BYTES = 2 * 2 ** 20
 
 /** What there is of an attempt's log now, from wherever it is: the archive when there is one, else the stream. */
-export async function* readLog(deps: Pick<GatewayDeps, 'bus' | 'objects'>, owner: LogOwner, place: LogPlace): AsyncGenerator<LogMessage> {
+export async function* readLog(deps: Pick<GatewayDeps, 'bus' | 'objects' | 'db'>, owner: LogOwner, place: LogPlace): AsyncGenerator<LogMessage> {
   if (place.expired) throw new RGridError('gone', `the log of attempt ${place.attemptId} is no longer kept: it is past the retention of logs of this project`)
-  if (place.archived) yield* readArchive(deps, owner, place.attemptId)
-  else yield* readLogNow(deps.bus, place.nodeId, place.attemptId)
+  if (place.archived) return yield* readArchive(deps, owner, place.attemptId)
+  let seq = 0
+  try {
+    for await (const message of readLogNow(deps.bus, place.nodeId, place.attemptId)) {
+      seq = message.seq
+      yield message
+    }
+  } catch (error) {
+    if (!(error instanceof DeadlineError)) throw error
+    // A reader so slow that the live copy went meanwhile goes on out of the archive.
+    const [now] = await readLogPlaces(deps.db, owner.jobId, place.number)
+    if (!now?.archived) throw error
+    for await (const message of readArchive(deps, owner, place.attemptId)) if (message.seq > seq) yield message
+  }
 }
 
 /** The archived log of an attempt (NDJSON, gzip), message by message. Throws `gone` when it is no longer kept. */

@@ -2,10 +2,13 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { pino } from 'pino'
 import { sql } from 'slonik'
-import { readLogNow } from '#bus/log-tail.ts'
+import { LOG_STREAM } from '#bus/streams.ts'
+import { logSubject } from '#bus/subjects.ts'
 import { sleep, withDeadline } from '#core/service/time.ts'
 import type { ClaimedJob } from '#store/claims.ts'
+import { readLogPlaces } from '#store/job-query.ts'
 import { createDbPool } from '#store/pool.ts'
+import { readLog } from '../../../gateway/log/read.ts'
 import { createLogPurger } from '../../../scheduler/log-purger.ts'
 import { messageOf, openEvents, type StreamEvent } from '../../harness/event-stream.ts'
 import { startGateway, type TestGateway } from '../../harness/gateway.ts'
@@ -22,9 +25,9 @@ after(() => gateway.stop())
 const running = async (): Promise<ClaimedJob> => gateway.attempts.assign(await gateway.factory.job({ spec: { priority: 100 } }))
 
 async function liveMessages(job: ClaimedJob): Promise<number> {
-  let count = 0
-  for await (const _ of readLogNow(gateway.bus, job.nodeId, job.attemptId)) count++
-  return count
+  const subject = logSubject(job.nodeId, job.attemptId)
+  const { state } = await (await gateway.bus.manager()).streams.info(LOG_STREAM, { subjects_filter: subject })
+  return state.subjects?.[subject] ?? 0
 }
 
 /** Runs the purger until this log is off the bus. */
@@ -70,5 +73,23 @@ test('a follower that is still reading when the live copy goes notices nothing',
   assert.deepEqual(
     ids,
     messages.map(({ seq }) => `1.${seq}`),
+  )
+})
+
+test('nor does one that does not follow, and takes its time', async () => {
+  const job = await running()
+  const messages = Array.from({ length: 400 }, (_, i) => line(i + 1, `${i}${'x'.repeat(1000)}\n`))
+  await publishLog(gateway.bus, job, messages)
+  const [place] = await readLogPlaces(gateway.db, job.jobId, 1)
+  assert.ok(place)
+  const reading = readLog(gateway, { ...gateway.factory, jobId: job.jobId }, place)
+  const seqs = [(await reading.next()).value?.seq]
+  await archiveLog(gateway.objects, gateway.factory, job, [...messages, end(401)])
+  await gateway.attempts.finish(job, { logSeq: 401, logArchived: true })
+  await purge(job)
+  for await (const { seq } of reading) seqs.push(seq)
+  assert.deepEqual(
+    seqs,
+    Array.from({ length: 401 }, (_, i) => i + 1),
   )
 })
