@@ -32,6 +32,8 @@ function check(name: string, hint: string, count: Statement, problems: Statement
 export const MAX_PROBLEMS = 100
 /** How long something may be under way before it is wrong, in seconds. */
 const SLACK_SECONDS = 60
+/** A scheduler sends something in this time when anything is due. */
+const WEBHOOK_SECONDS = 300
 
 const CHECKS: readonly Check[] = [
   check(
@@ -109,6 +111,15 @@ const CHECKS: readonly Check[] = [
     sql.fragment`
       select 'node ' || id || ' (' || name || ') is ' || state || ', and was heard last at ' || coalesce(last_seen_at::text, 'never') as problem
       from nodes where state in ('ready', 'draining') and coalesce(last_seen_at, enrolled_at) < now() - make_interval(secs => ${SLACK_SECONDS})`,
+  ),
+  check(
+    'webhooks are sent',
+    'every scheduler sends them: is one running? Nothing is lost meanwhile. (One that is only slow to be taken is no fault of ours.)',
+    sql.fragment`webhook_deliveries where state = 'pending'`,
+    sql.fragment`
+      select 'delivery whd_' || id || ' (' || type || ') is due since ' || next_try_at || ', and none was sent for ' || ${WEBHOOK_SECONDS}::int || ' s' as problem
+      from webhook_deliveries where state = 'pending' and next_try_at < now() - make_interval(secs => ${WEBHOOK_SECONDS})
+        and not exists (select 1 from webhook_tries where at > now() - make_interval(secs => ${WEBHOOK_SECONDS}))`,
   ),
 ]
 

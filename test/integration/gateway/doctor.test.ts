@@ -8,6 +8,7 @@ import { createApiKey } from '#store/bootstrap.ts'
 import { createObjects, type Objects } from '#store/objects.ts'
 import { startGateway, type TestGateway } from '../../harness/gateway.ts'
 import { testServices } from '../../harness/services.ts'
+import { anEndpoint, tell } from '../../harness/webhooks.ts'
 
 let gateway: TestGateway
 let objects: Objects
@@ -20,7 +21,7 @@ before(async () => {
   gateway = await startGateway({ objects })
 })
 beforeEach(async () => {
-  await gateway.admin.query(sql.unsafe`truncate jobs, nodes, batches, files, outbox, pending_objects, events cascade`)
+  await gateway.admin.query(sql.unsafe`truncate jobs, nodes, batches, files, outbox, pending_objects, events, webhook_endpoints cascade`)
   for await (const { key } of objects.list(AbortSignal.timeout(10_000))) await objects.delete(key)
 })
 after(async () => {
@@ -55,7 +56,7 @@ test('a healthy installation is told to be well, and everything was looked at', 
   )
   assert.equal(diagnosis.ok, true)
   const nothing = diagnosis.checks.filter((check) => check.checked === 0).map((check) => check.name)
-  assert.deepEqual(nothing, ['times are kept', 'cancels are obeyed'], 'no job waits for a time, none was cancelled')
+  assert.deepEqual(nothing, ['times are kept', 'cancels are obeyed', 'webhooks are sent'], 'no job waits for a time, none was cancelled, nobody listens')
 })
 
 // That a final job has no attempt that may still be written, and the like, are CHECKs of the tables: they cannot be broken here.
@@ -215,6 +216,18 @@ for (const [what, name, breakIt, problem] of [
       return 'artifacts/stray'
     },
     /has no row/,
+  ],
+  [
+    'webhooks that nobody sends',
+    'webhooks are sent',
+    async () => {
+      await anEndpoint(gateway.admin, gateway.factory, { url: 'https://example.com', secrets: [] })
+      await tell(gateway.admin, gateway.factory, 'job_x', ['job.started'])
+      await change(sql.unsafe`update webhook_deliveries set next_try_at = now() - interval '10 minutes'`)
+      await change(sql.unsafe`truncate outbox`)
+      return 'whd_'
+    },
+    /delivery whd_\d+ \(job.started\) is due since .*, and none was sent for 300 s/,
   ],
 ] as const) {
   test(`it finds ${what}, and says what to do`, async () => {
