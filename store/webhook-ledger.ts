@@ -120,11 +120,14 @@ export async function readTries(db: Db, number: number): Promise<TryView[]> {
   }))
 }
 
-/** Writes a message that says nothing but that it came; returns its number. */
+/** Beyond the end of every schedule: what is written with it is tried once. */
+const LAST_STEP = 1000
+
+/** Writes a message that says nothing but that it came, to be tried once; returns its number. */
 export async function insertPing(db: Db, projectId: string, webhookId: string): Promise<number> {
   const found = await db.one(sql.type(row(Type.Object({ id: Type.Number() })))`
-    insert into webhook_deliveries (endpoint_id, project_id, subject, type, data)
-    values (${webhookId}, ${projectId}, 'ping:' || gen_random_uuid(), 'webhook.ping', jsonb_build_object('webhookId', ${webhookId}::text))
+    insert into webhook_deliveries (endpoint_id, project_id, subject, type, data, step)
+    values (${webhookId}, ${projectId}, 'ping:' || gen_random_uuid(), 'webhook.ping', jsonb_build_object('webhookId', ${webhookId}::text), ${LAST_STEP})
     returning id`)
   return found.id
 }

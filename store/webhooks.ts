@@ -82,7 +82,7 @@ export interface WebhookChange {
   enabled?: boolean | undefined
 }
 
-/** Changes an endpoint. One that is switched off sends nothing any more; what waited for it has failed, and can be sent again. */
+/** Changes an endpoint; one with another address has failed nothing yet. One that is switched off sends nothing any more; what waited for it has failed, and can be sent again. */
 export async function changeWebhook(db: DatabasePool, projectId: string, id: string, change: WebhookChange): Promise<WebhookView | undefined> {
   return db.transaction(async (tx) => {
     const was = await tx.maybeOne(sql.type(row(Type.Object({ enabled: Type.Boolean() })))`
@@ -91,7 +91,8 @@ export async function changeWebhook(db: DatabasePool, projectId: string, id: str
     await tx.query(sql.unsafe`
       update webhook_endpoints set url = coalesce(${change.url ?? null}, url),
         events = coalesce(${change.events === undefined ? null : sql.array([...change.events], 'text')}, events),
-        description = ${change.description === undefined ? sql.fragment`description` : change.description}
+        description = ${change.description === undefined ? sql.fragment`description` : change.description},
+        failing_since = ${change.url === undefined ? sql.fragment`failing_since` : null}
       where id = ${id}`)
     if (change.enabled === true && !was.enabled)
       await tx.query(sql.unsafe`update webhook_endpoints set enabled = true, disabled_reason = null, disabled_at = null, failing_since = null where id = ${id}`)

@@ -64,6 +64,8 @@ test('one that says no is tried again, one that fails can be sent again, and a p
   receiver.expect('/stubborn', [secret], (response) => response.writeHead(503).end('not now'))
   const failed = await rgrid(platform, ['webhooks', 'test', id])
   assert.deepEqual([failed.code, /503 not now/.test(failed.stdout)], [1, true])
+  // Somebody looks on: a ping is tried once.
+  assert.match(await webhooks('deliveries', id, '--type', 'webhook.ping'), /webhook\.ping +- +failed +1 /)
 })
 
 test('secrets are rotated, webhooks switched off and on, changed and deleted', async () => {
