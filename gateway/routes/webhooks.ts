@@ -39,7 +39,10 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<{ deps: GatewayDeps }> = a
       const made = await createWebhook(deps.db, principal, { kind, url: url ?? null, events: wanted, description })
       if (made.status === 'full') throw new RGridError('conflict', `a project has at most ${MAX_WEBHOOKS} webhooks; delete one first`)
       if (made.status === 'exists')
-        throw new RGridError('conflict', 'the project has its webhook of kind "jobs" already; POST /v1/webhooks/:id/rotate makes a new secret')
+        throw new RGridError(
+          'conflict',
+          'the project has its webhook of kind "jobs" already; a new secret: rgrid webhooks rotate WEBHOOK, or POST /v1/webhooks/:id/rotate',
+        )
       return reply
         .code(201)
         .header('location', `/v1/webhooks/${made.webhook.id}`)

@@ -12,6 +12,9 @@ before(async () => {
   platform = await startPlatform({ RGRID_WEBHOOK_ALLOW: `127.0.0.1:${receiver.port}` })
 })
 after(async () => {
+  // The database is shared with other files, and stays.
+  const { items } = (await (await platform.api('GET', '/v1/projects/default/webhooks')).json()) as { items: WebhookView[] }
+  for (const { id } of items) await platform.api('DELETE', `/v1/webhooks/${id}`)
   await platform?.stop()
   await receiver?.stop()
 })
