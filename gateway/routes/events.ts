@@ -1,7 +1,8 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
-import { validationError } from '#core/errors.ts'
+import { RGridError, validationError } from '#core/errors.ts'
 import { EVENT_TYPES, type EventType } from '#core/event-types.ts'
+import { projectHas } from '#store/job-query.ts'
 import type { GatewayDeps } from '../deps.ts'
 import { parseEventId, streamEvents } from '../event-stream.ts'
 import { principalOf, principalOfProject } from '../plugins/auth.ts'
@@ -35,6 +36,11 @@ export const eventRoutes: FastifyPluginAsyncTypebox<{ deps: GatewayDeps; stoppin
     async (request, reply) => {
       const { query } = request
       const principal = query.project === undefined ? principalOf(request) : principalOfProject(request, query.project)
+      for (const kind of ['job', 'batch'] as const) {
+        const id = query[kind]
+        if (id !== undefined && !(await projectHas(deps.db, principal.projectId, kind, id)))
+          throw new RGridError('not_found', `there is no ${kind} ${id} in this project`)
+      }
       const last = request.headers['last-event-id']
       const lastId = last === undefined || last === '' ? undefined : parseEventId(String(last))
       if (last !== undefined && last !== '' && !lastId)

@@ -139,6 +139,26 @@ test('another project hears nothing of it', async () => {
   assert.equal((await gateway.call('GET', '/v1/events?project=other')).statusCode, 404)
 })
 
+test('what is no job or batch of the project cannot be asked for, whatever it would mean on the bus', async () => {
+  const said: string[] = []
+  const spy = gateway.bus.connection.subscribe('rgrid.wake.>', { callback: (_, message) => void said.push(message.subject) })
+  await gateway.bus.connection.flush()
+  const { factory } = gateway
+  const ids = [newId('job'), newId('batch'), '*', '>', `${factory.projectId}.*`, 'a b', 'a 2\r\n{}\r\nPUB rgrid.wake.evil 2\r\n{}\r\nPUB x', '']
+  for (const kind of ['job', 'batch']) {
+    for (const id of ids) {
+      const response = await gateway.call('GET', `/v1/events?${kind}=${encodeURIComponent(id)}`)
+      assert.deepEqual([response.statusCode, response.json().code], [404, 'not_found'], id)
+    }
+  }
+  const key = await createApiKey(gateway.admin, await ensureProject(gateway.admin, 'other'), 'test')
+  const theirs = await gateway.call('GET', `/v1/events?job=${await submit()}`, undefined, { authorization: `Bearer ${key}` })
+  assert.equal(theirs.statusCode, 404)
+  await gateway.bus.connection.flush()
+  spy.unsubscribe()
+  assert.ok(!said.includes('rgrid.wake.evil'))
+})
+
 test('wrong queries are refused by their field', async () => {
   for (const [query, headers, path] of [
     ['?type=job.exploded', {}, 'type'],
