@@ -1,6 +1,6 @@
-import { type EventStreamState, readEventStream, tailEvents } from '#bus/event-tail.ts'
+import { readEventStream, tailEvents } from '#bus/event-tail.ts'
 import type { Event } from '#bus/messages/event.ts'
-import type { StreamStart } from '#bus/ordered-tail.ts'
+import type { StreamStart, StreamState } from '#bus/ordered-tail.ts'
 import { eventSubject, projectEventsSubject } from '#bus/subjects.ts'
 import { cloudEventType, type EventType } from '#core/event-types.ts'
 import type { Principal } from '#store/api-keys.ts'
@@ -47,7 +47,7 @@ export async function* streamEvents(deps: GatewayDeps, principal: Principal, que
   const { start, reset } = startOf(stream, query)
   // A job's events have a subject of their own, and so have a batch's; those of its jobs are found among the project's.
   const subject = query.jobId === undefined ? projectEventsSubject(accountId, projectId) : eventSubject(accountId, projectId, query.jobId)
-  const tail = await tailEvents(deps.bus, subject, start)
+  const tail = await tailEvents(deps.bus, subject, start, stream.createdMs)
   const close = () => void tail.close()
   signal.addEventListener('abort', close, { once: true })
   try {
@@ -69,7 +69,7 @@ export async function* streamEvents(deps: GatewayDeps, principal: Principal, que
   }
 }
 
-function startOf(stream: EventStreamState, query: EventQuery): { start: StreamStart; reset?: string } {
+function startOf(stream: StreamState, query: EventQuery): { start: StreamStart; reset?: string } {
   const now = { after: stream.lastSequence }
   const { lastId } = query
   if (!lastId) return { start: query.sinceMs === undefined ? now : { sinceMs: query.sinceMs } }
