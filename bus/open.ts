@@ -1,3 +1,4 @@
+import { errorText } from '#core/errors.ts'
 import type { Log } from '#core/service/log.ts'
 import { untilReady } from '#core/service/wait.ts'
 import { type Bus, connectService } from './bus.ts'
@@ -12,6 +13,13 @@ export async function openBus(
   signal: AbortSignal,
 ): Promise<Bus> {
   const bus = await untilReady('NATS', options.log, signal, () => connectService(options))
-  await untilReady('NATS', options.log, signal, () => ensureStreams(bus, options.logLimits))
+  const ensure = () => untilReady('NATS', options.log, signal, () => ensureStreams(bus, options.logLimits))
+  await ensure()
+  // A server that lost its disk comes back without them.
+  bus.onReconnect(() => {
+    ensure().catch((error: unknown) => {
+      if (!signal.aborted && !bus.connection.isClosed()) options.log.warn({ error: errorText(error) }, 'the streams could not be looked after')
+    })
+  })
   return bus
 }

@@ -4,7 +4,7 @@ import type { Bus } from './bus.ts'
 
 /** Messages of a stream that are being read. */
 export interface OrderedTail {
-  /** In the order of the stream, each once. */
+  /** In the order of the stream, each once. Throws a StreamGapError when it cannot go on where it was. */
   messages: AsyncIterable<JsMsg>
   /** Ends the iteration. */
   close(): Promise<void>
@@ -12,6 +12,28 @@ export interface OrderedTail {
 
 /** Where in a stream to begin: behind this sequence, or with what was stored since this time. */
 export type StreamStart = { after: number } | { sinceMs: number }
+
+/** A stream as it is now. Sequences count from 1; a stream that was made anew begins again. */
+export interface StreamState {
+  createdMs: number
+  firstSequence: number
+  /** 0 when there was no message yet. */
+  lastSequence: number
+}
+
+/** Messages may be missing between the last one that was read and those that are there now. */
+export class StreamGapError extends Error {
+  constructor(why: string) {
+    super(why)
+    this.name = 'StreamGapError'
+  }
+}
+
+/** Reads the state of a stream. */
+export async function readStream(bus: Bus, stream: string): Promise<StreamState> {
+  const { created, state } = await (await bus.manager()).streams.info(stream)
+  return { createdMs: Date.parse(created), firstSequence: state.first_seq, lastSequence: state.last_seq }
+}
 
 /** So many messages are asked for ahead of whoever iterates: what a slow reader costs in memory. */
 export const READ_AHEAD = 100
@@ -29,13 +51,28 @@ interface Reading {
  * is made anew behind the last message when one is missing, when it has gone, and after each break of the connection: what
  * the server sent into a broken connection would be noticed by the next message only. (The client's ordered consumer reads
  * ahead without bound when its reader is slow.)
+ *
+ * `made` is when the stream was created, where the caller knows; one that was made anew meanwhile ends the iteration. With
+ * `whole` so does one that, after a break, no longer holds the message behind the last one.
  */
-export async function orderedTail(bus: Bus, stream: string, subject: string, start: StreamStart): Promise<OrderedTail> {
+export async function orderedTail(
+  bus: Bus,
+  stream: string,
+  subject: string,
+  start: StreamStart,
+  { made, whole = false }: { made?: number; whole?: boolean } = {},
+): Promise<OrderedTail> {
   let from = start
+  let createdMs = made
   let breaks = 0
   const closing = new AbortController()
 
-  async function open(): Promise<Reading> {
+  async function open(again: boolean): Promise<Reading> {
+    const state = await readStream(bus, stream)
+    createdMs ??= state.createdMs
+    if (createdMs !== state.createdMs) throw new StreamGapError(`the stream ${stream} was made anew`)
+    if (again && whole && 'after' in from && from.after + 1 < state.firstSequence)
+      throw new StreamGapError(`the stream ${stream} no longer holds what comes next`)
     const manager = await bus.manager()
     const place =
       'after' in from
@@ -58,14 +95,17 @@ export async function orderedTail(bus: Bus, stream: string, subject: string, sta
   async function reopen(): Promise<Reading> {
     for (;;) {
       const before = breaks
-      const opened = await open().catch(() => undefined)
+      const opened = await open(true).catch((error: unknown) => {
+        if (error instanceof StreamGapError) throw error
+        return undefined
+      })
       if (opened && before === breaks) return opened
       if (opened) await shut(opened)
       await sleep(AGAIN_MS, closing.signal)
     }
   }
 
-  let current = await open()
+  let current = await open(false)
   const forget = bus.onReconnect(() => {
     breaks++
     current.messages.stop()

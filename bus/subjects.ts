@@ -1,8 +1,17 @@
 /** The only file that holds subject strings. `*` and `>` are NATS wildcards. */
 
+/**
+ * A part of a subject that holds an id or a name. Throws when it has anything else: the NATS client sends subjects as they
+ * are, so that a wildcard would reach what is another's, and a line break would begin a command of its own.
+ */
+function part(text: string): string {
+  if (!/^[\w-]{1,100}$/.test(text)) throw new Error(`${JSON.stringify(text.slice(0, 40))} cannot be a part of a subject`)
+  return text
+}
+
 /** Says "work is ready" to one node of the pool. */
 export function wakeSubject(pool: string): string {
-  return `rgrid.wake.${pool}`
+  return `rgrid.wake.${part(pool)}`
 }
 
 /** The queue group of nodes: one of those with a free slot hears each wake-up. */
@@ -15,7 +24,7 @@ export type NodeRequest = (typeof NODE_REQUESTS)[number]
 
 /** Where a node sends a request. */
 export function nodeRequestSubject(nodeId: string, request: NodeRequest): string {
-  return `rgrid.node.${nodeId}.${request}`
+  return `rgrid.node.${part(nodeId)}.${request}`
 }
 
 /** Where the scheduler hears that request from every node. */
@@ -25,7 +34,7 @@ export function anyNodeRequestSubject(request: NodeRequest): string {
 
 /** Where a node's heartbeats go. */
 export function heartbeatSubject(nodeId: string): string {
-  return `rgrid.node.${nodeId}.heartbeat`
+  return `rgrid.node.${part(nodeId)}.heartbeat`
 }
 
 /** Every node's heartbeats. */
@@ -33,7 +42,7 @@ export const ANY_HEARTBEAT = 'rgrid.node.*.heartbeat'
 
 /** Where a node hears what it is told: cancel, drain, resume. */
 export function controlSubject(nodeId: string): string {
-  return `rgrid.node.${nodeId}.control`
+  return `rgrid.node.${part(nodeId)}.control`
 }
 
 /** The node id of a subject below `rgrid.node.` or `rgrid.logs.`. The server lets a node speak only below its own. */
@@ -43,7 +52,7 @@ export function nodeIdOf(subject: string): string {
 
 /** Where a node publishes the log of one of its attempts. */
 export function logSubject(nodeId: string, attemptId: string): string {
-  return `rgrid.logs.${nodeId}.${attemptId}`
+  return `rgrid.logs.${part(nodeId)}.${part(attemptId)}`
 }
 
 /** Every subject of the log stream. */
@@ -51,12 +60,12 @@ export const ANY_LOG = 'rgrid.logs.*.*'
 
 /** Where a lifecycle event goes. Batch events have the batch in the place of the job. */
 export function eventSubject(accountId: string, projectId: string, objectId: string): string {
-  return `rgrid.events.${accountId}.${projectId}.${objectId}`
+  return `rgrid.events.${part(accountId)}.${part(projectId)}.${part(objectId)}`
 }
 
 /** The events of everything in a project. */
 export function projectEventsSubject(accountId: string, projectId: string): string {
-  return eventSubject(accountId, projectId, '*')
+  return `rgrid.events.${part(accountId)}.${part(projectId)}.*`
 }
 
 /** Every subject of the event stream. */
@@ -64,13 +73,13 @@ export const ANY_EVENT = 'rgrid.events.*.*.*'
 
 /** The inbox prefix of a node: replies to it go nowhere else. */
 export function inboxPrefix(nodeId: string): string {
-  return `_INBOX_${nodeId}`
+  return `_INBOX_${part(nodeId)}`
 }
 
 /** What a node may publish and subscribe to; the whole of its rights on the bus. */
 export function nodePermissions(nodeId: string, pool: string): { pub: { allow: string[] }; sub: { allow: string[] } } {
   return {
-    pub: { allow: [...NODE_REQUESTS.map((request) => nodeRequestSubject(nodeId, request)), heartbeatSubject(nodeId), `rgrid.logs.${nodeId}.*`] },
+    pub: { allow: [...NODE_REQUESTS.map((request) => nodeRequestSubject(nodeId, request)), heartbeatSubject(nodeId), `rgrid.logs.${part(nodeId)}.*`] },
     sub: { allow: [controlSubject(nodeId), `${wakeSubject(pool)} ${WAKE_QUEUE}`, `${inboxPrefix(nodeId)}.>`] },
   }
 }

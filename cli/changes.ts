@@ -1,4 +1,4 @@
-import { after, sleep } from '#core/service/time.ts'
+import { after, monotonicMs, sleep } from '#core/service/time.ts'
 import type { Client } from './client.ts'
 import { type EventQuery, followEvents, type ProjectEvent } from './follow-events.ts'
 
@@ -10,6 +10,8 @@ export interface Change {
 
 /** Events that come together are told together: following a batch of 10,000 jobs costs a few reads a second. */
 const TOGETHER_MS = 250
+/** Where looking takes long (a list of thousands of jobs), the pauses are so many times as long as the looks. */
+const PAUSE_FACTOR = 3
 /** The beginning is not kept waiting by an event stream that does not come. */
 const FIRST_MS = 1000
 /** The state is read so often whatever the events say. */
@@ -56,8 +58,9 @@ export async function* changes(client: Client, query: EventQuery, outer: AbortSi
       const change = { events, look }
       events = []
       look = false
+      const lookedMs = monotonicMs()
       yield change
-      await sleep(TOGETHER_MS, signal)
+      await sleep(Math.max(TOGETHER_MS, PAUSE_FACTOR * (monotonicMs() - lookedMs)), signal)
       if (events.length === 0 && !look && !failure) await wait(SAFETY_MS)
     }
   } finally {

@@ -7,8 +7,9 @@ import { ATTEMPT_STATES, CAUSES, HOLDS, JOB_STATES } from './job/state.ts'
 export const words = <const T extends readonly string[]>(values: T) => Type.Unsafe<T[number]>(Type.String({ enum: [...values] }))
 /** That, or null. */
 export const maybe = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()])
-// TypeBox checks only formats that it was told of.
-FormatRegistry.Set('date-time', (text) => !Number.isNaN(Date.parse(text)))
+const DATE_TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/
+// TypeBox checks only formats that it was told of. `Date.parse` alone takes "1" for the year 2001.
+FormatRegistry.Set('date-time', (text) => DATE_TIME.test(text) && !Number.isNaN(Date.parse(text)))
 /** A point in time, RFC 3339 in UTC. */
 export const Time = Type.String({ format: 'date-time' })
 

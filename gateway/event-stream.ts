@@ -1,6 +1,6 @@
-import { type EventStreamState, readEventStream, tailEvents } from '#bus/event-tail.ts'
+import { readEventStream, tailEvents } from '#bus/event-tail.ts'
 import type { Event } from '#bus/messages/event.ts'
-import type { StreamStart } from '#bus/ordered-tail.ts'
+import type { StreamStart, StreamState } from '#bus/ordered-tail.ts'
 import { eventSubject, projectEventsSubject } from '#bus/subjects.ts'
 import { cloudEventType, type EventType } from '#core/event-types.ts'
 import type { Principal } from '#store/api-keys.ts'
@@ -36,43 +36,53 @@ export function parseEventId(text: string): EventId | undefined {
 /** Ids of events that were sent lately: the relay may bring one twice when the bus was away for long. */
 const REMEMBERED = 1000
 
+/** So far may the clock of NATS be behind that of Postgres, which says when an event happened. */
+const CLOCKS_MS = 60_000
+
 /**
- * Events as they happen. First `ready`: nothing that happens from then on is missed; or `reset`, when events behind the one
- * that the reader has seen last are no longer kept, and it must read the state anew. Nothing is read ahead but what the bus
- * client buffers (100 messages).
+ * Fixes the place where a reader begins, and returns what it hears: first `ready`: nothing that happens after this call is
+ * missed; or `reset` before it, when events behind the one that the reader has seen last are no longer kept, and it must
+ * read the state anew. Then the events as they happen. Nothing is read ahead but 100 messages. The caller must iterate.
  */
-export async function* streamEvents(deps: GatewayDeps, principal: Principal, query: EventQuery, signal: AbortSignal): AsyncGenerator<ServerSentEvent> {
+export async function openEventStream(
+  deps: GatewayDeps,
+  principal: Principal,
+  query: EventQuery,
+): Promise<(signal: AbortSignal) => AsyncGenerator<ServerSentEvent>> {
   const { accountId, projectId } = principal
   const stream = await readEventStream(deps.bus)
   const { start, reset } = startOf(stream, query)
   // A job's events have a subject of their own, and so have a batch's; those of its jobs are found among the project's.
   const subject = query.jobId === undefined ? projectEventsSubject(accountId, projectId) : eventSubject(accountId, projectId, query.jobId)
-  const tail = await tailEvents(deps.bus, subject, start)
-  const close = () => void tail.close()
-  signal.addEventListener('abort', close, { once: true })
-  try {
-    const id = (sequence: number) => formatEventId({ createdMs: stream.createdMs, sequence })
-    const here = id('after' in start ? start.after : stream.lastSequence)
-    if (reset) yield { event: 'reset', id: here, data: { reason: reset } }
-    yield { event: 'ready', ...('after' in start ? { id: here } : {}), data: {} }
-    if (signal.aborted) return
-    const sent = new Set<string>()
-    for await (const { sequence, event } of tail.events) {
-      if (!isWanted(event, query) || sent.has(event.id)) continue
-      sent.add(event.id)
-      if (sent.size > REMEMBERED) sent.delete(sent.values().next().value as string)
-      yield { id: id(sequence), data: event }
+  const tail = await tailEvents(deps.bus, subject, start, stream.createdMs)
+  const id = (sequence: number) => formatEventId({ createdMs: stream.createdMs, sequence })
+  const here = id('after' in start ? start.after : stream.lastSequence)
+
+  return async function* (signal) {
+    const close = () => void tail.close()
+    signal.addEventListener('abort', close, { once: true })
+    try {
+      if (reset) yield { event: 'reset', id: here, data: { reason: reset } }
+      yield { event: 'ready', ...('after' in start ? { id: here } : {}), data: {} }
+      if (signal.aborted) return
+      const sent = new Set<string>()
+      for await (const { sequence, event } of tail.events) {
+        if (!isWanted(event, query) || sent.has(event.id)) continue
+        sent.add(event.id)
+        if (sent.size > REMEMBERED) sent.delete(sent.values().next().value as string)
+        yield { id: id(sequence), data: event }
+      }
+    } finally {
+      signal.removeEventListener('abort', close)
+      await tail.close()
     }
-  } finally {
-    signal.removeEventListener('abort', close)
-    await tail.close()
   }
 }
 
-function startOf(stream: EventStreamState, query: EventQuery): { start: StreamStart; reset?: string } {
+function startOf(stream: StreamState, query: EventQuery): { start: StreamStart; reset?: string } {
   const now = { after: stream.lastSequence }
   const { lastId } = query
-  if (!lastId) return { start: query.sinceMs === undefined ? now : { sinceMs: query.sinceMs } }
+  if (!lastId) return { start: query.sinceMs === undefined ? now : { sinceMs: Math.max(0, query.sinceMs - CLOCKS_MS) } }
   if (lastId.createdMs !== stream.createdMs || lastId.sequence > stream.lastSequence)
     return { start: now, reset: 'the stream of events was made anew; read the state again' }
   if (lastId.sequence + 1 < stream.firstSequence) return { start: now, reset: 'events behind this one are no longer kept; read the state again' }
@@ -80,6 +90,7 @@ function startOf(stream: EventStreamState, query: EventQuery): { start: StreamSt
 }
 
 function isWanted(event: Event, query: EventQuery): boolean {
+  if (query.sinceMs !== undefined && Date.parse(event.time) < query.sinceMs) return false
   if (query.batchId !== undefined && event.data.batchId !== query.batchId) return false
   return query.types === undefined || query.types.some((type) => cloudEventType(type) === event.type)
 }

@@ -30,6 +30,8 @@ export async function sendEvents(
   const raw = reply.raw
   reply.hijack()
   raw.on('close', () => gone.abort())
+  // Gone before we listened.
+  if (raw.destroyed) gone.abort()
   // A write after the reader has gone is an error event, and one that nobody hears ends the process.
   raw.on('error', () => gone.abort())
   raw.writeHead(200, {

@@ -49,7 +49,7 @@ async function relay(db: Db, bus: Bus, events: readonly StoredEvent[]): Promise<
   const relayed: number[] = []
   const publish = async (event: StoredEvent) => {
     // JetStream drops repeats by id.
-    const msgId = `${event.jobId ?? event.batchId ?? event.projectId}:${event.id}`
+    const msgId = `${aboutOf(event)}:${event.id}`
     await bus.store(subjectOf(event), encode(Event, toCloudEvent(event)), { timeoutMs: ACK_MS, msgId })
     relayed.push(event.id)
   }
@@ -64,7 +64,12 @@ async function relay(db: Db, bus: Bus, events: readonly StoredEvent[]): Promise<
 }
 
 function subjectOf(event: StoredEvent): string {
-  return eventSubject(event.accountId, event.projectId, event.jobId ?? event.batchId ?? 'none')
+  return eventSubject(event.accountId, event.projectId, aboutOf(event))
+}
+
+/** The job, batch or webhook that an event is about; its project where it is none of them. */
+function aboutOf({ jobId, batchId, projectId, data }: StoredEvent): string {
+  return jobId ?? batchId ?? (typeof data.webhookId === 'string' ? data.webhookId : projectId)
 }
 
 /** The event as CloudEvents 1.0 (https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md). */
@@ -74,7 +79,7 @@ export function toCloudEvent(event: StoredEvent): Event {
     id: String(event.id),
     source: `/projects/${event.projectId}`,
     type: cloudEventType(event.type),
-    subject: event.jobId ?? event.batchId ?? '',
+    subject: aboutOf(event),
     time: event.createdAt,
     datacontenttype: 'application/json',
     data: { ...event.data, jobId: event.jobId, batchId: event.batchId },

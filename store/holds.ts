@@ -107,7 +107,7 @@ async function cancelWaiting(tx: Tx, batchId: string, message: string): Promise<
       batchId: job.batch_id,
       jobId: job.id,
       type: 'job.cancelled',
-      data: { state: 'cancelled', message },
+      data: { state: 'cancelled', cause: 'cancelled', exitCode: null, message },
     })),
   )
   return jobs.length

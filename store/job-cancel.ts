@@ -86,7 +86,7 @@ async function cancelWhere(tx: Tx, condition: ReturnType<typeof sql.fragment>): 
       const owner = { accountId: job.account_id, projectId: job.project_id, batchId: job.batch_id, jobId: job.id }
       return job.state === 'running'
         ? { ...owner, type: 'job.cancel_requested', data: { state: 'running' } }
-        : { ...owner, type: 'job.cancelled', data: { state: 'cancelled', cause: 'cancelled' } }
+        : { ...owner, type: 'job.cancelled', data: { state: 'cancelled', cause: 'cancelled', exitCode: null, message: null } }
     }),
   )
   // A claim that was committed while this statement waited for its row is not in the statement's snapshot: the node hears of

@@ -62,6 +62,12 @@ export async function readJobView(db: Db, projectId: string, jobId: string): Pro
   return found ? toView(found) : undefined
 }
 
+/** Whether the project has this job, or batch. */
+export async function projectHas(db: Db, projectId: string, kind: 'job' | 'batch', id: string): Promise<boolean> {
+  const table = sql.identifier([kind === 'job' ? 'jobs' : 'batches'])
+  return db.exists(sql.unsafe`select 1 from ${table} where id = ${id} and project_id = ${projectId}`)
+}
+
 /** What a list of jobs may be narrowed to. `after` is the seq (or, in a batch, the index) of the last one seen. */
 export interface JobFilter {
   states?: readonly string[] | undefined

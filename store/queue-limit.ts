@@ -7,7 +7,9 @@ import type { DatabasePool, Db, Tx } from './pool.ts'
 import { row } from './row.ts'
 
 const OverdueRow = row(Type.Object({ id: Type.String(), batch_id: maybe(Type.String()) }))
-const FailedRow = row(Type.Object({ id: Type.String(), account_id: Type.String(), project_id: Type.String(), batch_id: maybe(Type.String()) }))
+const FailedRow = row(
+  Type.Object({ id: Type.String(), account_id: Type.String(), project_id: Type.String(), batch_id: maybe(Type.String()), message: Type.String() }),
+)
 
 /**
  * Fails jobs that waited in the queue longer than their `maxQueueSeconds`; returns how many jobs of their batches came
@@ -42,7 +44,7 @@ async function failJobs(tx: Tx, jobIds: readonly string[]): Promise<number> {
     )
     update jobs j set state = 'failed', cause = 'queue_timeout', queue_until = null, reason = null, finished_at = now(), message = ${message}
     from due where j.id = due.id
-    returning j.id, j.account_id, j.project_id, j.batch_id`)
+    returning j.id, j.account_id, j.project_id, j.batch_id, j.message`)
   await recordEvents(
     tx,
     failed.map((job) => ({
@@ -51,7 +53,7 @@ async function failJobs(tx: Tx, jobIds: readonly string[]): Promise<number> {
       batchId: job.batch_id,
       jobId: job.id,
       type: 'job.failed',
-      data: { state: 'failed', cause: 'queue_timeout' },
+      data: { state: 'failed', cause: 'queue_timeout', exitCode: null, message: job.message },
     })),
   )
   return failed.length

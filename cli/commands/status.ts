@@ -37,7 +37,7 @@ async function watchStatus({ client, print }: Context, id: string, read: () => P
   const look = async () => {
     const found = await read()
     const lines = json ? [JSON.stringify(found)] : process.stdout.isTTY ? linesOf(print, found) : [lineOf(found)]
-    if (changed(json ? lines.join() : lineOf(found))) json ? print.out(lines.join()) : screen.show(lines)
+    if (changed(json ? lines.join() : lineOf(found))) json ? print.out(lines.join()) : screen.show(lines, found.finishedAt !== null)
     return found.finishedAt !== null
   }
   await watch(client(), print, { query: isBatch(id) ? { batch: id } : { job: id }, look }, new AbortController().signal)

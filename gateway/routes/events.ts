@@ -1,9 +1,10 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
-import { validationError } from '#core/errors.ts'
+import { RGridError, validationError } from '#core/errors.ts'
 import { EVENT_TYPES, type EventType } from '#core/event-types.ts'
+import { projectHas } from '#store/job-query.ts'
 import type { GatewayDeps } from '../deps.ts'
-import { parseEventId, streamEvents } from '../event-stream.ts'
+import { openEventStream, parseEventId } from '../event-stream.ts'
 import { principalOf, principalOfProject } from '../plugins/auth.ts'
 import { sendEvents } from '../sse.ts'
 
@@ -35,15 +36,20 @@ export const eventRoutes: FastifyPluginAsyncTypebox<{ deps: GatewayDeps; stoppin
     async (request, reply) => {
       const { query } = request
       const principal = query.project === undefined ? principalOf(request) : principalOfProject(request, query.project)
+      for (const kind of ['job', 'batch'] as const) {
+        const id = query[kind]
+        if (id !== undefined && !(await projectHas(deps.db, principal.projectId, kind, id)))
+          throw new RGridError('not_found', `there is no ${kind} ${id} in this project`)
+      }
       const last = request.headers['last-event-id']
       const lastId = last === undefined || last === '' ? undefined : parseEventId(String(last))
       if (last !== undefined && last !== '' && !lastId)
         throw validationError([{ path: 'Last-Event-ID', message: 'is not the id of an event of this stream; send the one that came with the last event' }])
       const types = query.type === undefined ? undefined : ([query.type].flat().flatMap((list) => list.split(',')) as EventType[])
       const sinceMs = query.since === undefined ? undefined : Date.parse(query.since)
-      return sendEvents(request, reply, stopping, (signal) =>
-        streamEvents(deps, principal, { jobId: query.job, batchId: query.batch, types, sinceMs, lastId }, signal),
-      )
+      // Before anything is answered: what happens after the first byte is not missed, and a bus that is away is a 503.
+      const events = await openEventStream(deps, principal, { jobId: query.job, batchId: query.batch, types, sinceMs, lastId })
+      return sendEvents(request, reply, stopping, events)
     },
   )
 }

@@ -3,6 +3,7 @@ import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { sleep } from '#core/service/time.ts'
+import { openEvents } from '../harness/event-stream.ts'
 import { awaitEnd, followUntil, readJob, stdoutOf, submitJob } from '../harness/follow.ts'
 import { type Platform, startPlatform } from '../harness/platform.ts'
 import { actOnServer, type ServerName } from '../harness/server-container.ts'
@@ -40,6 +41,7 @@ async function back(): Promise<void> {
 
 test('NATS is away for several lease times: jobs go on, their logs are delivered later, nothing is queued again', async () => {
   const count = (AWAY_SECONDS + 4) * 5
+  const happens = await openEvents(`${platform.apiUrl}/v1/events`, { authorization: `Bearer ${platform.apiKey}` })
   const [long, short] = await Promise.all([
     submitJob(platform, bash(`for i in $(seq 1 ${count}); do echo "line $i"; sleep 0.2; done`)),
     submitJob(platform, bash('for i in $(seq 1 20); do echo "line $i"; sleep 0.2; done; exit 4')),
@@ -52,6 +54,16 @@ test('NATS is away for several lease times: jobs go on, their logs are delivered
   assert.deepEqual([second.state, second.attempts.length], ['succeeded', 1])
   assert.equal(await stdoutOf(platform, short), lines(20))
   assert.equal(await stdoutOf(platform, long), lines(count))
+  const heard = await happens.until(({ data }) => data.type === 'rgrid.job.succeeded' && data.subject === long)
+  happens.close()
+  const typesOf = (id: string) => heard.filter(({ data }) => data.subject === id).map(({ data }) => data.type.replace('rgrid.job.', ''))
+  assert.deepEqual(
+    [typesOf(short), typesOf(long)],
+    [
+      ['submitted', 'assigned', 'started', 'failed'],
+      ['submitted', 'assigned', 'started', 'succeeded'],
+    ],
+  )
 })
 
 test('Postgres is away: submits are refused for now, running jobs end, their results land when it is back', async () => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import type { BatchView } from '#core/api.ts'
@@ -62,6 +63,28 @@ test('rgrid list --watch tells of jobs that come and change', async () => {
   assert.match(watched.stdout, /one {2}succeeded/)
   assert.match(watched.stdout, /two {2}held {2}held: batch parallelism/)
   assert.match(watched.stdout, /two {2}succeeded/)
+})
+
+test('rgrid run --batch shows how it goes on without asking all the time', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'rgrid-watch-'))
+  try {
+    writeFileSync(join(dir, 'wait.sh'), 'sleep 6\n')
+    for (const name of ['a', 'b']) writeFileSync(join(dir, `${name}.txt`), name)
+    const count = createCounter()
+    const result = await rgrid(platform, ['run', 'wait.sh', '--batch', '*.txt', '--json'], { cwd: dir })
+    assert.deepEqual([result.code, result.stdout.trimEnd().split('\n').length], [0, 2])
+    assert.ok(count('/v1/batches/:id') <= 10, `${count('/v1/batches/:id')} reads in six seconds`)
+  } finally {
+    rmSync(dir, { recursive: true })
+  }
+})
+
+test('what is not there cannot be watched', async () => {
+  for (const id of ['job_none', 'batch_none', 'a b']) {
+    const result = await rgrid(platform, ['status', '--watch', id])
+    assert.deepEqual([result.code, result.stdout], [3, ''])
+    assert.match(result.stderr, /there is no (job|batch)/)
+  }
 })
 
 test('the logs of a batch are followed together, each line whole and with the name of its job', async () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { type Bus, connectService } from '#bus/bus.ts'
-import { orderedTail, READ_AHEAD } from '#bus/ordered-tail.ts'
+import { orderedTail, READ_AHEAD, StreamGapError } from '#bus/ordered-tail.ts'
 import { LOG_STREAM } from '#bus/streams.ts'
 import { logSubject } from '#bus/subjects.ts'
 import { newId } from '#core/ids.ts'
@@ -97,3 +97,34 @@ test('one that is closed while it waits ends', async () => {
   await tail.close()
   assert.equal((await withDeadline('the end', 5000, () => next)).done, true)
 })
+
+for (const [trouble, whole] of [
+  ['made anew', false],
+  ['purged of what comes next', true],
+] as const) {
+  test(`a stream that was ${trouble} is said to be so`, async () => {
+    const stream = newId('job')
+    const subject = `test.${stream}`
+    const { streams, consumers } = await bus.manager()
+    const make = () => streams.add({ name: stream, subjects: [subject] })
+    await make()
+    try {
+      await publish(subject, 1, 5)
+      const tail = await orderedTail(bus, stream, subject, { after: 0 }, { whole })
+      const messages = tail.messages[Symbol.asyncIterator]()
+      await take(messages, 5)
+      if (whole) {
+        for (const { name } of await consumers.list(stream).next()) await consumers.delete(stream, name)
+        await publish(subject, 6, 20)
+        await streams.purge(stream)
+      } else {
+        await streams.delete(stream)
+        await make()
+        await publish(subject, 1, 20)
+      }
+      await assert.rejects(messages.next(), StreamGapError)
+    } finally {
+      await streams.delete(stream)
+    }
+  })
+}

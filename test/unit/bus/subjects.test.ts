@@ -1,6 +1,17 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { anyNodeRequestSubject, heartbeatSubject, logSubject, NODE_REQUESTS, nodeIdOf, nodePermissions, nodeRequestSubject } from '#bus/subjects.ts'
+import {
+  anyNodeRequestSubject,
+  eventSubject,
+  heartbeatSubject,
+  logSubject,
+  NODE_REQUESTS,
+  nodeIdOf,
+  nodePermissions,
+  nodeRequestSubject,
+  projectEventsSubject,
+  wakeSubject,
+} from '#bus/subjects.ts'
 import { newId } from '#core/ids.ts'
 
 const nodeId = newId('node')
@@ -43,4 +54,14 @@ test('no right of one node reaches a subject of another', () => {
 test('a node may make each of its requests', () => {
   const { pub } = nodePermissions(nodeId, 'default')
   for (const request of NODE_REQUESTS) assert.ok(pub.allow.some((pattern) => takes(pattern, nodeRequestSubject(nodeId, request))))
+})
+
+test('what is no id cannot get into a subject', () => {
+  for (const text of ['', '*', '>', 'a.b', 'a b', 'a\r\nPUB rgrid.wake.default 2\r\n{}', 'a\t', 'x'.repeat(101)]) {
+    assert.throws(() => eventSubject('acc_1', 'proj_1', text), /part of a subject/)
+    assert.throws(() => projectEventsSubject('acc_1', text), /part of a subject/)
+    assert.throws(() => logSubject(text, 'att_1'), /part of a subject/)
+    assert.throws(() => wakeSubject(text), /part of a subject/)
+    assert.throws(() => nodePermissions(text, 'default'), /part of a subject/)
+  }
 })

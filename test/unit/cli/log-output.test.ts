@@ -4,7 +4,6 @@ import type { LogChunk } from '#core/api.ts'
 import { chunkBytes } from '#core/log-chunk.ts'
 import type { Listener } from '../../../cli/follow.ts'
 import { withPrefix } from '../../../cli/prefixed-output.ts'
-import { createScreen } from '../../../cli/screen.ts'
 import { createStamper } from '../../../cli/timestamps.ts'
 
 const AT = Date.parse('2026-01-01T00:00:00.000Z')
@@ -48,18 +47,4 @@ test('with a prefix the time stands behind it', async () => {
   const { output, written } = collector()
   await withPrefix(output, 'a | ', true).chunk(out('one\n'))
   assert.deepEqual(written, [`stdout:a | ${TIME} one\n`])
-})
-
-test('a screen is written over on a terminal, also where lines wrap, and below itself in a pipe', () => {
-  const written: string[] = []
-  const terminal = { isTTY: true, columns: 10, write: (text: string) => written.push(text) > 0 }
-  const screen = createScreen(terminal)
-  screen.show(['\u001b[31mshort\u001b[39m', 'x'.repeat(25)])
-  screen.show(['again'])
-  assert.equal(written[2], '\u001b[4A\u001b[J')
-  written.length = 0
-  const pipe = createScreen({ isTTY: false, columns: 0, write: (text: string) => written.push(text) > 0 })
-  pipe.show(['one'])
-  pipe.show(['two'])
-  assert.deepEqual(written, ['one\n', 'two\n'])
 })
