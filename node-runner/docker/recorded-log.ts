@@ -82,14 +82,16 @@ function createSkipper(position: StreamPosition, lastAtMs: number): (data: Buffe
   let last: Buffer = Buffer.alloc(0)
   return (data, atMs) => {
     if (left === 0) return { rest: data, gap: false }
-    if (atMs > lastAtMs + SLACK_MS) {
+    const skipped = data.subarray(0, left)
+    last = Buffer.concat([last, skipped]).subarray(-Math.max(1, position.tail.length))
+    const isKnown = last.equals(position.tail)
+    // The engine gives a line the time of its end: what is known may be the beginning of one that ended long after.
+    if (atMs > lastAtMs + SLACK_MS && !(isKnown && skipped.length === left)) {
       left = 0
       return { rest: data, gap: true }
     }
-    const skipped = data.subarray(0, left)
     left -= skipped.length
-    last = Buffer.concat([last, skipped]).subarray(-Math.max(1, position.tail.length))
-    const gap = left === 0 && position.tail.length > 0 && !last.equals(position.tail)
+    const gap = left === 0 && position.tail.length > 0 && !isKnown
     return { rest: data.subarray(skipped.length), gap }
   }
 }

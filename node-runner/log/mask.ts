@@ -82,8 +82,11 @@ function createPattern(bytes: Buffer) {
   }
 }
 
-/** The pieces of an output without secrets; the streams are told apart. */
-export async function* masked<P extends OutputPiece>(source: AsyncIterable<P>, secrets: readonly string[]): AsyncGenerator<P> {
+/**
+ * The pieces of an output without secrets; the streams are told apart. Where the output may be cut off and will be read once
+ * more, `isWhole` is false: what may begin a secret at its end is then left to that reading.
+ */
+export async function* masked<P extends OutputPiece>(source: AsyncIterable<P>, secrets: readonly string[], isWhole = true): AsyncGenerator<P> {
   const maskers = { stdout: createMasker(secrets), stderr: createMasker(secrets) }
   const last = new Map<P['stream'], P>()
   for await (const piece of source) {
@@ -91,6 +94,7 @@ export async function* masked<P extends OutputPiece>(source: AsyncIterable<P>, s
     const data = maskers[piece.stream].push(piece.data)
     if (data.length > 0) yield data === piece.data ? piece : { ...piece, data }
   }
+  if (!isWhole) return
   for (const piece of last.values()) {
     const data = maskers[piece.stream].flush()
     if (data.length > 0) yield { ...piece, data }

@@ -65,7 +65,7 @@ export async function adoptContainer(container: Docker.Container, run: Container
       seen[piece.stream] += piece.data.length
     },
   }
-  const drained = drain(afterPosition(masked(recordedOutput(container), run.secrets), found.known, found.lost), counted)
+  const drained = drain(afterPosition(masked(recordedOutput(container), run.secrets, false), found.known, found.lost), counted)
   drained.catch(() => undefined)
   const leftMs = Math.max(0, found.startedAtMs + run.timeoutMs - nowMs())
   const end = await followToEnd(container, run, drained, leftMs, (found.stopping ?? undefined) as StopCause | undefined)
