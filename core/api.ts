@@ -146,7 +146,13 @@ export const ProjectView = Type.Object({ id: Type.String(), slug: Type.String(),
 export type ProjectView = Static<typeof ProjectView>
 
 /** What of a project may be changed. */
-export const ProjectChange = Type.Object({ retention: Type.Partial(Retention, { additionalProperties: false }) }, { additionalProperties: false })
+export const ProjectChange = Type.Object(
+  {
+    name: Type.Optional(Type.String({ minLength: 1, maxLength: 100, pattern: '^[^\\u0000-\\u001f\\u007f]+$' })),
+    retention: Type.Optional(Type.Partial(Retention, { additionalProperties: false })),
+  },
+  { additionalProperties: false, minProperties: 1 },
+)
 
 /** One piece of a job's log: `text`, or `base64` where the bytes are no UTF-8. */
 export const LogChunk = Type.Object({

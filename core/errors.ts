@@ -11,6 +11,7 @@ export const ERROR_CODES = {
   method_not_allowed: { status: 405, title: 'Method not allowed', exitCode: 2 },
   conflict: { status: 409, title: 'The object is not in a state for this', exitCode: 1 },
   gone: { status: 410, title: 'No longer kept', exitCode: 3 },
+  limit_exceeded: { status: 429, title: 'A limit is reached', exitCode: 5 },
   too_large: { status: 413, title: 'The request is too large', exitCode: 2 },
   unsupported_media_type: { status: 415, title: 'Unsupported media type', exitCode: 2 },
   unavailable: { status: 503, title: 'Not available at the moment', exitCode: 5 },
@@ -30,12 +31,15 @@ export interface Issue {
 export class RGridError extends Error {
   readonly code: ErrorCode
   readonly issues: readonly Issue[]
+  /** After how many seconds it may be tried again. */
+  readonly retryAfterSeconds: number | undefined
 
-  constructor(code: ErrorCode, message: string, options: { issues?: readonly Issue[]; cause?: unknown } = {}) {
+  constructor(code: ErrorCode, message: string, options: { issues?: readonly Issue[]; cause?: unknown; retryAfterSeconds?: number } = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
     this.name = 'RGridError'
     this.code = code
     this.issues = options.issues ?? []
+    this.retryAfterSeconds = options.retryAfterSeconds
   }
 }
 

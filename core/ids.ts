@@ -13,6 +13,8 @@ export const ID_PREFIXES = {
   artifact: 'art',
   enrolmentToken: 'enr',
   webhook: 'wh',
+  user: 'user',
+  secret: 'sec',
 } as const
 
 /** A kind of object that has ids. */

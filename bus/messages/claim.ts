@@ -33,6 +33,9 @@ export const Assignment = Type.Object({
   batchSize: Type.Union([Type.Integer(), Type.Null()]),
   spec: Type.Unsafe<ResolvedSpec>(Type.Object({ image: Type.String() })),
   inputs: Type.Array(AssignedInput),
+  /** W3C trace context of the job; absent from a scheduler, or a record, of before there was one. */
+  traceparent: Type.Optional(Type.Union([Type.String(), Type.Null()])),
+  tracestate: Type.Optional(Type.Union([Type.String(), Type.Null()])),
 })
 /** See the schema of the same name. */
 export type Assignment = Static<typeof Assignment>

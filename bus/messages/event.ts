@@ -10,6 +10,9 @@ export const Event = Type.Object(
     subject: Type.String(),
     time: Type.String(),
     datacontenttype: Type.Literal('application/json'),
+    // https://github.com/cloudevents/spec/blob/main/cloudevents/extensions/distributed-tracing.md
+    traceparent: Type.Optional(Type.String()),
+    tracestate: Type.Optional(Type.String()),
     data: Type.Record(Type.String(), Type.Unknown()),
   },
   { $id: 'Event' },

@@ -2,7 +2,7 @@ import type { Issue } from '../errors.ts'
 import { findRuntime, type Runtime, type RuntimeTable, runtimeForScript } from '../runtimes.ts'
 import { conflictingPaths, pathFault } from './path.ts'
 import { parseBytes, parseCpuMillis } from './quantity.ts'
-import type { InputFile, OutputFile, Spec } from './spec.ts'
+import type { Env, InputFile, OutputFile, Spec } from './spec.ts'
 
 const MI = 2 ** 20
 const TI = 2 ** 40
@@ -17,6 +17,8 @@ export interface ResolvedSpec {
   command: string[] | null
   args: string[]
   env: Record<string, string>
+  /** The variables that hold secrets of the project, and the names of those. Absent in jobs of before there were any. */
+  secretEnv?: Record<string, string>
   /** The variables whose values are secret; null: those whose names say so (core/job/secret-values.ts). */
   maskEnv: string[] | null
   /** Inline source and the file name it is written to. */
@@ -74,7 +76,7 @@ export function resolveSpec(spec: Spec, runtimes: RuntimeTable, issues: Issue[],
     image,
     command: spec.command ?? (code && runtime ? [...runtime.interpreter, code.file] : null),
     args: spec.args ?? [],
-    env: { ...runtime?.env, ...spec.env },
+    ...resolveEnv(runtime, spec.env ?? {}),
     maskEnv: spec.maskEnv ?? null,
     code,
     requirements: spec.requirements ?? null,
@@ -99,6 +101,16 @@ export function resolveSpec(spec: Spec, runtimes: RuntimeTable, issues: Issue[],
 }
 
 type Fault = (path: string, message: string) => void
+
+/** Texts and names of secrets apart, so that what is stored and shown of a job never has a place for a value. */
+function resolveEnv(runtime: Runtime | undefined, env: Env): { env: Record<string, string>; secretEnv: Record<string, string> } {
+  const entries = Object.entries(env)
+  const texts = entries.flatMap(([name, value]) => (typeof value === 'string' ? [[name, value] as const] : []))
+  const secretEnv = entries.flatMap(([name, value]) => (typeof value === 'string' ? [] : [[name, value.secret] as const]))
+  const secrets = new Set(secretEnv.map(([name]) => name))
+  const ofRuntime = Object.entries(runtime?.env ?? {}).filter(([name]) => !secrets.has(name))
+  return { env: Object.fromEntries([...ofRuntime, ...texts]), secretEnv: Object.fromEntries(secretEnv) }
+}
 
 function resolveRuntime(spec: Spec, runtimes: RuntimeTable, fault: Fault): { runtime?: Runtime; name: string | null; image: string } {
   const wanted = spec.runtime ?? guessRuntime(spec)
@@ -180,7 +192,7 @@ function checkText(spec: Spec, fault: Fault): void {
   for (const [key, value] of Object.entries(spec.env ?? {})) {
     if (key.startsWith('RGRID_')) fault(`env.${key}`, 'names beginning with RGRID_ are reserved')
     bytes += key.length
-    check(`env.${key}`, value)
+    if (typeof value === 'string') check(`env.${key}`, value)
   }
   if (bytes > MAX_ENV_AND_ARGS_BYTES)
     fault('env', `env, command and args are ${bytes} bytes together; at most ${MAX_ENV_AND_ARGS_BYTES} fit, put larger data into a file`)

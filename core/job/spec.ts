@@ -19,12 +19,23 @@ export const Labels = Type.Record(
   { ...strict, maxProperties: 64, description: 'Free key/value pairs to find jobs by; keys and values of at most 63 characters.' },
 )
 
-/** Environment variables of the job. */
-export const Env = Type.Record(Type.String({ pattern: '^[A-Za-z_][A-Za-z0-9_]*$' }), Type.String({ maxLength: 131_000 }), {
+/** What a secret of a project is called: what jobs ask for it by. */
+export const SecretName = Type.String({
+  pattern: '^[A-Za-z][A-Za-z0-9_-]{0,127}$',
+  description: 'Letters, digits, "_" and "-", at most 128, beginning with a letter.',
+})
+
+const EnvValue = Type.Union([Type.String({ maxLength: 131_000 }), Type.Object({ secret: SecretName }, strict)])
+
+/** Environment variables of the job: texts, and secrets of the project by their names. */
+export const Env = Type.Record(Type.String({ pattern: '^[A-Za-z_][A-Za-z0-9_]*$' }), EnvValue, {
   ...strict,
   maxProperties: 1000,
-  description: 'Environment variables. Names beginning with RGRID_ are reserved. At most 512 KiB together with command and args.',
+  description:
+    'Environment variables: a text, or `{secret: NAME}` for a secret of the project (docs/SECRETS.md). Names beginning with RGRID_ are reserved. At most 512 KiB together with command and args.',
 })
+/** See the schema of the same name. */
+export type Env = Static<typeof Env>
 
 /** A file that is put into the work folder before the job starts: from a URL or an uploaded file. */
 export const InputFile = Type.Object(

@@ -1,15 +1,14 @@
 import type { Static, TSchema } from '@sinclair/typebox'
 import { type TypeCheck, TypeCompiler } from '@sinclair/typebox/compiler'
 import { type ValueError, ValueErrorType } from '@sinclair/typebox/errors'
-import { type BatchItem, BatchSpec, mergeItem } from '../batch.ts'
 import { type Issue, validationError } from '../errors.ts'
 import type { RuntimeTable } from '../runtimes.ts'
 import { type ResolvedSpec, resolveSpec } from './resolve.ts'
 import { JobSpec } from './spec.ts'
 
-const MAX_ISSUES = 50
+/** The most faults that one answer names. */
+export const MAX_ISSUES = 50
 const jobCheck = TypeCompiler.Compile(JobSpec)
-const batchCheck = TypeCompiler.Compile(BatchSpec)
 
 /** A job that may be stored. */
 export interface ValidJob {
@@ -17,18 +16,6 @@ export interface ValidJob {
   labels: Record<string, string>
   project: string | null
   resolved: ResolvedSpec
-}
-
-/** A batch that may be stored; `jobs` in the order of its items. */
-export interface ValidBatch {
-  name: string | null
-  labels: Record<string, string>
-  project: string | null
-  parallel: number | null
-  maxFailures: number | null
-  /** How many inputs of each job are the template's; those of the item come behind them. */
-  sharedInputs: number
-  jobs: ValidJob[]
 }
 
 /** Checks a Job document of any origin. Throws a `validation` error that names every faulty field. */
@@ -41,47 +28,15 @@ export function validateJob(document: unknown, runtimes: RuntimeTable): ValidJob
   return { name: job.metadata?.name ?? null, labels: job.metadata?.labels ?? {}, project: job.metadata?.project ?? null, resolved }
 }
 
-/** Checks a Batch document of any origin, each item merged with the template. Throws like `validateJob`. */
-export function validateBatch(document: unknown, runtimes: RuntimeTable): ValidBatch {
-  const batch = checked(batchCheck, document)
-  const issues: Issue[] = []
-  resolveSpec(batch.template, runtimes, issues, 'template')
-  const ofTemplate = new Set(issues.map((issue) => issue.path.replace('template.', '')))
-  const sharedInputs = batch.template.files?.inputs?.length ?? 0
-  const labels = batch.metadata?.labels ?? {}
-  const jobs = batch.items.map((item: BatchItem, index): ValidJob => {
-    const itemIssues: Issue[] = []
-    const resolved = resolveSpec(mergeItem(batch.template, item), runtimes, itemIssues, `items.${index}`)
-    if (issues.length < MAX_ISSUES) issues.push(...maskIssues(resolved, 'template', ` of item ${index}`))
-    for (const { path, message } of itemIssues) {
-      const field = path.replace(`items.${index}.`, '')
-      if (issues.length < MAX_ISSUES && !ofTemplate.has(field)) issues.push({ path: `items.${index}.${itemField(field, sharedInputs)}`, message })
-    }
-    return { name: item.name ?? null, labels: { ...labels, ...item.labels }, project: null, resolved }
-  })
-  if (issues.length > 0) throw validationError(issues.slice(0, MAX_ISSUES))
-  return {
-    name: batch.metadata?.name ?? null,
-    labels,
-    project: batch.metadata?.project ?? null,
-    parallel: batch.parallel ?? null,
-    maxFailures: batch.maxFailures ?? null,
-    sharedInputs,
-    jobs,
-  }
-}
-
 /** A name that is misspelt would leave a secret in the open. */
-function maskIssues({ env, maskEnv }: ResolvedSpec, at: string, whose = ''): Issue[] {
-  return (maskEnv ?? []).flatMap((name, i) => (Object.hasOwn(env, name) ? [] : { path: `${at}.maskEnv.${i}`, message: `"${name}" is not in env${whose}` }))
+export function maskIssues({ env, secretEnv = {}, maskEnv }: ResolvedSpec, at: string, whose = ''): Issue[] {
+  return (maskEnv ?? []).flatMap((name, i) =>
+    Object.hasOwn(env, name) || Object.hasOwn(secretEnv, name) ? [] : { path: `${at}.maskEnv.${i}`, message: `"${name}" is not in env${whose}` },
+  )
 }
 
-/** A field of a merged spec under the name that it has in the item: inputs stand behind those of the template there. */
-function itemField(field: string, sharedInputs: number): string {
-  return field.replace(/^files\.inputs(\.\d+)?/, (_, index?: string) => (index === undefined ? 'inputs' : `inputs.${Number(index.slice(1)) - sharedInputs}`))
-}
-
-function checked<T extends TSchema>(check: TypeCheck<T>, value: unknown): Static<T> {
+/** The value, when it is what the schema says. Throws a `validation` error that names every faulty field. */
+export function checked<T extends TSchema>(check: TypeCheck<T>, value: unknown): Static<T> {
   if (check.Check(value)) return value
   throw validationError(schemaIssues(check, value))
 }

@@ -32,6 +32,11 @@ test('a value is known in the forms in which it is printed, the longest first; s
   )
 })
 
+test('secrets of the project are known whatever maskEnv says, and however short they are', () => {
+  assert.deepEqual(secretValues({ env: { A_TOKEN: 'abcdefgh' }, maskEnv: [] }, ['1234', 'ab\n', '\n']), ['1234', 'ab\n', 'ab', '\n'])
+  assert.ok(secretValues({ env: {} }, ['a long value\n']).includes('a long value'))
+})
+
 test('of a value of many lines each line is known', () => {
   const values = secretValues({ env: { SSH_PRIVATE_KEY: '-----BEGIN-----\nabcdefghij\n\nxy\n' } })
   assert.ok(values.includes('abcdefghij') && values.includes('-----BEGIN-----') && !values.includes('xy'))
@@ -49,4 +54,9 @@ test('a very long value is known in pieces', () => {
 
 test('a spec is shown without the values', () => {
   assert.deepEqual(withoutSecrets({ env: { A_TOKEN: 'abcdefgh', LEVEL: 'info' } }).env, { A_TOKEN: '***', LEVEL: 'info' })
+})
+
+test('a spec is shown with the names of its secrets, as in the document', () => {
+  const shown = withoutSecrets({ env: { LEVEL: 'info' }, secretEnv: { TOKEN: 'deploy-token' }, maskEnv: null })
+  assert.deepEqual(shown, { env: { LEVEL: 'info', TOKEN: { secret: 'deploy-token' } }, maskEnv: null })
 })

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { RGridError } from '#core/errors.ts'
-import { validateBatch, validateJob } from '#core/job/validate.ts'
+import { validateJob } from '#core/job/validate.ts'
+import { validateBatch } from '#core/job/validate-batch.ts'
 import { RUNTIMES } from '#core/runtimes.ts'
 import { WRONG_JOBS } from '../../harness/wrong-specs.ts'
 
@@ -51,6 +52,7 @@ test('the shortest job gets every default', () => {
       command: ['true'],
       args: [],
       env: {},
+      secretEnv: {},
       maskEnv: null,
       code: null,
       requirements: null,
@@ -94,6 +96,12 @@ for (const [what, change, expected] of [
     { runtime: 'python:3.12', env: { PYTHONUNBUFFERED: '' } },
     { env: { PYTHONUNBUFFERED: '', PYTHONDONTWRITEBYTECODE: '1' } },
   ],
+  [
+    'a secret is kept apart from texts, and wins over the runtime’s variable',
+    { runtime: 'python:3.12', env: { A: 'text', TOKEN: { secret: 'deploy-token' }, PYTHONUNBUFFERED: { secret: 'x' } } },
+    { env: { A: 'text', PYTHONDONTWRITEBYTECODE: '1' }, secretEnv: { TOKEN: 'deploy-token', PYTHONUNBUFFERED: 'x' } },
+  ],
+  ['a secret may be named among those to mask, which it is anyway', { env: { A: { secret: 'a' } }, maskEnv: ['A'] }, { secretEnv: { A: 'a' } }],
 ] as const) {
   test(what, () => {
     const { resolved } = validateJob({ spec: { ...GOOD, ...change } }, RUNTIMES)
@@ -113,6 +121,23 @@ test('a batch job is the template with what the item has of its own', () => {
   const [first, second] = batch.jobs
   assert.deepEqual([first?.resolved.args, first?.resolved.env, first?.labels, first?.name], [['x'], { A: '1', B: '1' }, { a: '1', b: '1' }, null])
   assert.deepEqual([second?.resolved.args, second?.resolved.env, second?.labels, second?.name], [['y'], { A: '1', B: '2' }, { a: '1', b: '2' }, 'second'])
+})
+
+test('an item takes the place of a secret of the template by a text or another secret, and the other way round', () => {
+  const template = { ...GOOD, env: { A: { secret: 'a' }, B: 'text' } }
+  const { jobs, template: shared } = validateBatch(
+    { template, items: [{}, { env: { A: 'text', B: { secret: 'b' } } }, { env: { A: { secret: 'c' } } }] },
+    RUNTIMES,
+  )
+  assert.deepEqual(shared.secretEnv, { A: 'a' })
+  assert.deepEqual(
+    jobs.map(({ resolved }) => [resolved.env, resolved.secretEnv]),
+    [
+      [{ B: 'text' }, { A: 'a' }],
+      [{ A: 'text' }, { B: 'b' }],
+      [{ B: 'text' }, { A: 'c' }],
+    ],
+  )
 })
 
 for (const [what, path, document] of [

@@ -1,0 +1,80 @@
+import { type Static, Type } from '@sinclair/typebox'
+import { ROLES } from './access.ts'
+import { maybe, Time } from './api.ts'
+
+const strict = { additionalProperties: false } as const
+const RoleWord = Type.Union(ROLES.map((role) => Type.Literal(role)))
+const DisplayName = Type.String({ minLength: 1, maxLength: 100, pattern: '^[^\\u0000-\\u001f\\u007f]+$' })
+
+/** An account: what projects, people and limits belong to. */
+export const AccountView = Type.Object({
+  id: Type.String(),
+  name: Type.String(),
+  kind: Type.Union([Type.Literal('personal'), Type.Literal('organisation')]),
+  createdAt: Time,
+})
+/** See the schema of the same name. */
+export type AccountView = Static<typeof AccountView>
+
+/** What of an account may be changed. */
+export const AccountChange = Type.Object({ name: DisplayName }, strict)
+
+/** Whom a credential speaks for, and what it may do. */
+export const MeView = Type.Object({
+  kind: Type.Union([Type.Literal('key'), Type.Literal('user')]),
+  id: Type.String(),
+  name: Type.String(),
+  account: AccountView,
+  project: maybe(Type.String({ description: 'The slug of the project that a key is for.' })),
+  role: maybe(RoleWord),
+  scopes: Type.Array(Type.String({ description: 'Of a key.' })),
+  accounts: Type.Array(Type.Object({ id: Type.String(), name: Type.String(), role: maybe(RoleWord) }), {
+    description: 'The accounts that a person is a member of; the header X-RGrid-Account chooses one.',
+  }),
+})
+/** See the schema of the same name. */
+export type MeView = Static<typeof MeView>
+
+/** Somebody who may do something in an account or a project. */
+export const MemberView = Type.Object({
+  userId: Type.String(),
+  email: maybe(Type.String()),
+  name: maybe(Type.String()),
+  role: RoleWord,
+  source: Type.Union([Type.Literal('manual'), Type.Literal('idp'), Type.Literal('personal')], {
+    description: 'Who says so: a member of the account, the OpenID provider at each sign-in, or it is the person’s own account.',
+  }),
+  createdAt: Time,
+})
+/** See the schema of the same name. */
+export type MemberView = Static<typeof MemberView>
+
+/** The members of an account or a project. */
+export const MemberList = Type.Object({ items: Type.Array(MemberView) })
+
+/** A role that somebody is given. In a project nobody is owner: that is of the account. */
+export const MemberRole = Type.Object({ role: RoleWord }, strict)
+
+/** A project that is to be made. */
+export const NewProjectBody = Type.Object(
+  {
+    slug: Type.String({ pattern: '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$', description: 'Its name in addresses: a–z, 0–9 and "-".' }),
+    name: Type.Optional(DisplayName),
+  },
+  strict,
+)
+
+/** Who did what to which object, from where. */
+export const AuditEntry = Type.Object({
+  id: Type.Integer(),
+  at: Time,
+  actor: Type.Object({ kind: Type.String(), id: Type.String(), name: Type.String() }),
+  action: Type.String(),
+  project: maybe(Type.String()),
+  objectId: maybe(Type.String()),
+  ip: maybe(Type.String()),
+  requestId: maybe(Type.String()),
+  details: Type.Record(Type.String(), Type.Unknown()),
+})
+/** See the schema of the same name. */
+export type AuditEntry = Static<typeof AuditEntry>

@@ -1,0 +1,31 @@
+/** What an image is called in full, by the rules of Docker (https://pkg.go.dev/github.com/distribution/reference, ParseNormalizedNamed). */
+export interface ImageName {
+  /** Host, with its port if there is one: `docker.io` when the reference names none. */
+  registry: string
+  /** `docker.io/library/alpine`: registry and path, without tag and digest. */
+  repository: string
+}
+
+const DOCKER_HUB = 'docker.io'
+/** Other names of Docker Hub: of old references, of its API, and what `docker login` stores. */
+const HUB_NAMES = new Set([DOCKER_HUB, 'index.docker.io', 'registry-1.docker.io'])
+
+/** Takes an image reference apart: `alpine:3.20`, `ghcr.io/acme/tool@sha256:…`, a name and digest as the engine lists it. */
+export function imageName(reference: string): ImageName {
+  const name = reference.replace(/@.*$/, '').replace(/:[^:/]*$/, '')
+  const slash = name.indexOf('/')
+  const first = slash === -1 ? '' : name.slice(0, slash)
+  const isHost = /[.:A-Z]/.test(first) || first === 'localhost'
+  const registry = isHost ? registryServer(first) : DOCKER_HUB
+  const path = isHost ? name.slice(slash + 1) : name
+  return { registry, repository: `${registry}/${registry === DOCKER_HUB && !path.includes('/') ? `library/${path}` : path}` }
+}
+
+/** A registry as people write it (`https://index.docker.io/v1/`, `GHCR.io`) by the one name that we know it by. */
+export function registryServer(text: string): string {
+  const host = text
+    .replace(/^https?:\/\//, '')
+    .replace(/\/.*$/, '')
+    .toLowerCase()
+  return HUB_NAMES.has(host) ? DOCKER_HUB : host
+}

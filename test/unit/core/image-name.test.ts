@@ -1,0 +1,30 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { imageName, registryServer } from '#core/image-name.ts'
+
+const HEX = 'a'.repeat(64)
+const NAMES: Record<string, [string, string]> = {
+  alpine: ['docker.io', 'docker.io/library/alpine'],
+  'alpine:3.20': ['docker.io', 'docker.io/library/alpine'],
+  'acme/tool': ['docker.io', 'docker.io/acme/tool'],
+  'docker.io/alpine:3.20': ['docker.io', 'docker.io/library/alpine'],
+  'docker.io/acme/tool:1': ['docker.io', 'docker.io/acme/tool'],
+  'index.docker.io/acme/tool:1': ['docker.io', 'docker.io/acme/tool'],
+  'ghcr.io/acme/tool:1': ['ghcr.io', 'ghcr.io/acme/tool'],
+  [`ghcr.io/acme/tool@sha256:${HEX}`]: ['ghcr.io', 'ghcr.io/acme/tool'],
+  [`ghcr.io/acme/tool:1@sha256:${HEX}`]: ['ghcr.io', 'ghcr.io/acme/tool'],
+  'registry:5000/tool': ['registry:5000', 'registry:5000/tool'],
+  '127.0.0.1:5000/a/b/c:1': ['127.0.0.1:5000', '127.0.0.1:5000/a/b/c'],
+  'localhost/tool': ['localhost', 'localhost/tool'],
+  [`sha256:${HEX}`]: ['docker.io', 'docker.io/library/sha256'],
+}
+
+test('an image reference names a registry and a repository', () => {
+  for (const [reference, [registry, repository]] of Object.entries(NAMES)) assert.deepEqual(imageName(reference), { registry, repository }, reference)
+})
+
+test('a registry is known by one name, however it is written', () => {
+  for (const text of ['docker.io', 'https://index.docker.io/v1/', 'registry-1.docker.io', 'Docker.IO']) assert.equal(registryServer(text), 'docker.io', text)
+  assert.equal(registryServer('https://GHCR.io/acme'), 'ghcr.io')
+  assert.equal(registryServer('registry.example.com:5000'), 'registry.example.com:5000')
+})
