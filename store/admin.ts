@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { Type } from '@sinclair/typebox'
+import { newSecretKey } from '#core/sealer.ts'
 import { readConfig } from '#core/service/config.ts'
 import { createLog } from '#core/service/log.ts'
 import { runMain } from '#core/service/run.ts'
@@ -8,12 +9,13 @@ import { createApiKey, createEnrolmentToken, ensureProject, isLiveApiKey } from 
 import { ObjectsEnv, objectsConfig } from './config.ts'
 import { migrate } from './migrate.ts'
 import { createObjects } from './objects.ts'
-import { createDbPool, type Db } from './pool.ts'
+import { createDbPool, type DatabasePool } from './pool.ts'
 import { prepareRoles } from './roles.ts'
 
 const USAGE = `usage: node store/admin.ts <command>
   prepare                                      roles, migrations, bucket
   bootstrap --project SLUG --key-file FILE     a project and its first API key
+  secret-key [--id ID]                         prints a new key for RGRID_SECRET_KEYS
   enrolment-token --token-file FILE [--ttl S]  a one-time token for a new node`
 
 const AdminEnv = Type.Object({
@@ -35,6 +37,7 @@ async function main(): Promise<void> {
       'key-file': { type: 'string' },
       'token-file': { type: 'string' },
       ttl: { type: 'string', default: '3600' },
+      id: { type: 'string', default: new Date().toISOString().slice(0, 10) },
     },
   })
   switch (positionals[0]) {
@@ -42,6 +45,9 @@ async function main(): Promise<void> {
       return prepare()
     case 'bootstrap':
       return withDb((db) => bootstrap(db, values.project, required(values['key-file'], '--key-file')))
+    case 'secret-key':
+      process.stdout.write(`${newSecretKey(values.id)}\n`)
+      return
     case 'enrolment-token':
       return withDb(async (db) => writeSecret(required(values['token-file'], '--token-file'), await createEnrolmentToken(db, Number(values.ttl))))
     default:
@@ -60,13 +66,13 @@ async function prepare(): Promise<void> {
   log.info({ migrations: done, bucket: env.RGRID_S3_BUCKET }, 'prepared')
 }
 
-async function bootstrap(db: Db, slug: string, keyFile: string): Promise<void> {
+async function bootstrap(db: DatabasePool, slug: string, keyFile: string): Promise<void> {
   const projectId = await ensureProject(db, slug)
   if (existsSync(keyFile) && (await isLiveApiKey(db, readFileSync(keyFile, 'utf8').trim()))) return
   writeSecret(keyFile, await createApiKey(db, projectId, 'bootstrap'))
 }
 
-async function withDb(work: (db: Db) => Promise<void>): Promise<void> {
+async function withDb(work: (db: DatabasePool) => Promise<void>): Promise<void> {
   const db = await createDbPool(readConfig(AdminEnv).RGRID_POSTGRES_ADMIN_URL, 2)
   try {
     await work(db)

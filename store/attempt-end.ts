@@ -27,14 +27,33 @@ export interface AttemptRecord {
   warnings: readonly string[]
 }
 
+/** Nobody pays for a machine that was lost, or a fault of ours. */
+const FREE: readonly Cause[] = ['lost', 'interrupted', 'runner_error']
+
+/**
+ * What an attempt costs: its time on the node by the price of the job; never more than is reserved for it, so that what is
+ * reserved at the submit is the most that a job can cost.
+ */
+const costOf = (cause: Cause) =>
+  FREE.includes(cause)
+    ? sql.fragment`0`
+    : sql.fragment`least(j.attempt_microns, j.reserved_microns, ceil(extract(epoch from now() - a.assigned_at) * j.slot_hour_microns * j.slots / 3600)::bigint)`
+
 /** Ends a live attempt: what it uploaded and did not report is not wanted. */
 export async function finishAttempt(tx: Tx, attempt: LeasedAttempt, record: AttemptRecord): Promise<void> {
   const startedAt = record.startedAtMs === null ? null : new Date(record.startedAtMs).toISOString()
   await tx.query(sql.unsafe`
-    update attempts set state = ${record.state}, cause = ${record.cause}, exit_code = ${record.exitCode}, message = ${record.message},
-      image_digest = coalesce(${record.imageDigest}, image_digest), started_at = coalesce(${startedAt}::timestamptz, started_at),
-      log_seq = ${record.logSeq}, log_archived = ${record.logArchived}, finished_at = now()
-    where id = ${attempt.attemptId}`)
+    with ended as (
+      update attempts a set state = ${record.state}, cause = ${record.cause}, exit_code = ${record.exitCode}, message = ${record.message},
+        image_digest = coalesce(${record.imageDigest}, image_digest), started_at = coalesce(${startedAt}::timestamptz, a.started_at),
+        log_seq = ${record.logSeq}, log_archived = ${record.logArchived}, finished_at = now(), cost_microns = ${costOf(record.cause)}
+      from jobs j where a.id = ${attempt.attemptId} and j.id = a.job_id
+      returning j.id, j.account_id, j.project_id, j.created_at, a.cost_microns
+    ), entry as (
+      insert into usage_entries (account_id, project_id, month, reserved_microns, spent_microns)
+      select account_id, project_id, date_trunc('month', created_at at time zone 'utc'), -cost_microns, cost_microns from ended where cost_microns > 0
+    )
+    update jobs j set reserved_microns = j.reserved_microns - e.cost_microns from ended e where j.id = e.id and e.cost_microns > 0`)
   // The word that it runs was lost, or came too late.
   if (record.startedAtMs !== null && !attempt.started) await recordStarted(tx, attempt)
   const rows = record.artifacts.map((artifact) => ({ id: newId('artifact'), ...artifact, key: artifactKey(attempt, attempt.attemptId, artifact.path) }))
@@ -42,8 +61,8 @@ export async function finishAttempt(tx: Tx, attempt: LeasedAttempt, record: Atte
   await settleObjects(tx, attempt.attemptId, record.logArchived ? [...kept, logKey(attempt, attempt.attemptId)] : kept)
   if (rows.length === 0) return
   await tx.query(sql.unsafe`
-    insert into artifacts (id, job_id, attempt_id, path, size_bytes, sha256, executable, key)
-    select a.id, ${attempt.jobId}, ${attempt.attemptId}, a.path, a."sizeBytes", a.sha256, a.executable, a.key
+    insert into artifacts (id, account_id, job_id, attempt_id, path, size_bytes, sha256, executable, key)
+    select a.id, ${attempt.accountId}, ${attempt.jobId}, ${attempt.attemptId}, a.path, a."sizeBytes", a.sha256, a.executable, a.key
     from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as a(id text, path text, "sizeBytes" bigint, sha256 text, executable boolean, key text)
     on conflict (attempt_id, path) do nothing`)
 }

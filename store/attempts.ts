@@ -22,6 +22,8 @@ const LeasedRow = Type.Object({
   retries_used: Type.Number(),
   infra_retries_used: Type.Number(),
   cancel_requested: Type.Boolean(),
+  assigned_seconds: Type.Number(),
+  trace_context: maybe(Type.String()),
 })
 
 /** An attempt with what is needed to end it; its job row is locked. */
@@ -41,6 +43,10 @@ export interface LeasedAttempt {
   retriesUsed: number
   infraRetriesUsed: number
   cancelRequested: boolean
+  /** How long ago its node got it. */
+  assignedSeconds: number
+  /** The trace of its job, as it is stored. */
+  traceContext: string | null
 }
 
 /** The batch of an attempt's job, read before anything is locked; undefined when there is no such attempt. */
@@ -56,7 +62,8 @@ export async function lockAttempt(tx: Tx, nodeId: string, attemptId: string, lea
   const found = await tx.maybeOne(sql.type(row(LeasedRow))`
     select a.id as attempt_id, a.number, a.node_id, a.finished_at is not null as attempt_finished, a.state as attempt_state, a.started_at is not null as attempt_started,
       j.id as job_id, j.account_id, j.project_id, j.batch_id, j.spec, j.retries_used, j.infra_retries_used,
-      j.cancel_requested_at is not null as cancel_requested
+      j.cancel_requested_at is not null as cancel_requested, j.trace_context,
+      greatest(0, extract(epoch from clock_timestamp() - a.assigned_at))::float8 as assigned_seconds
     from attempts a join jobs j on j.id = a.job_id
     where a.id = ${attemptId} and a.node_id = ${nodeId} and ${token}
     for no key update of a, j`)
@@ -76,6 +83,8 @@ export async function lockAttempt(tx: Tx, nodeId: string, attemptId: string, lea
     retriesUsed: found.retries_used,
     infraRetriesUsed: found.infra_retries_used,
     cancelRequested: found.cancel_requested,
+    assignedSeconds: found.assigned_seconds,
+    traceContext: found.trace_context,
   }
 }
 

@@ -1,9 +1,11 @@
 import { Type } from '@sinclair/typebox'
 import { sql } from 'slonik'
+import { OPERATOR } from '#core/access.ts'
 import { newId } from '#core/ids.ts'
-import type { Db } from './pool.ts'
+import { authenticateKey, createKey } from './api-keys.ts'
+import type { DatabasePool, Db } from './pool.ts'
 import { row } from './row.ts'
-import { hashSecret, newApiKey, newEnrolmentToken } from './secrets.ts'
+import { hashSecret, newEnrolmentToken } from './secrets.ts'
 
 const IdRow = row(Type.Object({ id: Type.String() }))
 
@@ -11,7 +13,7 @@ const IdRow = row(Type.Object({ id: Type.String() }))
 export async function ensureProject(db: Db, slug: string): Promise<string> {
   return db.transaction(async (tx) => {
     await tx.query(sql.unsafe`select pg_advisory_xact_lock(7246301124)`)
-    const found = await tx.maybeOneFirst(sql.type(IdRow)`select id from projects where slug = ${slug} order by created_at limit 1`)
+    const found = await tx.maybeOneFirst(sql.type(IdRow)`select id from projects where slug = ${slug} and deleted_at is null order by created_at limit 1`)
     if (found) return found
     const accountId = newId('account')
     const projectId = newId('project')
@@ -21,19 +23,16 @@ export async function ensureProject(db: Db, slug: string): Promise<string> {
   })
 }
 
-/** Makes an API key of the project; the key itself is returned once and only its hash kept. */
-export async function createApiKey(db: Db, projectId: string, name: string): Promise<string> {
-  const { key, prefix } = newApiKey()
-  await db.query(sql.unsafe`
-    insert into api_keys (id, project_id, name, prefix, hash, scopes)
-    values (${newId('apiKey')}, ${projectId}, ${name}, ${prefix}, ${sql.binary(hashSecret(key))}, ${sql.array(['*'], 'text')})`)
-  return key
+/** Makes an API key of the project; the key itself is returned once and only its hash kept. By default it is that of an operator. */
+export async function createApiKey(db: Db, projectId: string, name: string, scopes: readonly string[] = ['*', OPERATOR]): Promise<string> {
+  const accountId = await db.oneFirst(sql.type(IdRow)`select account_id as id from projects where id = ${projectId}`)
+  const made = await createKey(db, { accountId, projectId }, { name, scopes, environment: 'live', expiresInSeconds: null, createdBy: null })
+  return made.key
 }
 
 /** Whether the key is one that works now. */
-export async function isLiveApiKey(db: Db, key: string): Promise<boolean> {
-  return db.exists(sql.unsafe`
-    select 1 from api_keys where hash = ${sql.binary(hashSecret(key))} and revoked_at is null and (expires_at is null or expires_at > now())`)
+export async function isLiveApiKey(db: DatabasePool, key: string): Promise<boolean> {
+  return (await authenticateKey(db, key)) !== undefined
 }
 
 /** Makes a one-time enrolment token; returned once, only its hash kept. */

@@ -26,12 +26,15 @@ const EventRow = Type.Object({
   type: Type.String(),
   data: Type.Record(Type.String(), Type.Unknown()),
   created_at: Type.String(),
+  trace_context: Type.Union([Type.String(), Type.Null()]),
 })
 
 /** An event as it is stored. */
 export interface StoredEvent extends NewEvent {
   id: number
   createdAt: string
+  /** The trace of its job, or of a job of its batch, as it is stored. */
+  traceContext: string | null
 }
 
 /**
@@ -44,7 +47,7 @@ export async function recordEvents(tx: Tx, events: readonly NewEvent[]): Promise
     insert into events (account_id, project_id, batch_id, job_id, type, data)
     select e."accountId", e."projectId", e."batchId", e."jobId", e.type, e.data
     from jsonb_to_recordset(${JSON.stringify(events)}::jsonb) as e("accountId" text, "projectId" text, "batchId" text, "jobId" text, type text, data jsonb)
-    returning id, project_id, batch_id, job_id, type, data`
+    returning id, account_id, project_id, batch_id, job_id, type, data`
   const outboxRows = sql.fragment`insert into outbox (event_id) select id from added`
   if (events.some((event) => HOOKED.includes(event.type))) await tx.query(sql.unsafe`with added as (${added}), sent as (${outboxRows}) ${FAN_OUT}`)
   else await tx.query(sql.unsafe`with added as (${added}) ${outboxRows}`)
@@ -56,8 +59,9 @@ export async function recordEvents(tx: Tx, events: readonly NewEvent[]): Promise
  */
 export async function readOutbox(db: Db, limit: number): Promise<StoredEvent[]> {
   const rows = await db.any(sql.type(row(EventRow))`
-    select e.id, e.account_id, e.project_id, e.batch_id, e.job_id, e.type, e.data, e.created_at
-    from outbox o join events e on e.id = o.event_id
+    select e.id, e.account_id, e.project_id, e.batch_id, e.job_id, e.type, e.data, e.created_at,
+      case when e.job_id is not null then j.trace_context else (select trace_context from jobs where batch_id = e.batch_id order by batch_index limit 1) end as trace_context
+    from outbox o join events e on e.id = o.event_id left join jobs j on j.id = e.job_id
     where o.xid < pg_snapshot_xmin(pg_current_snapshot())
     order by o.event_id limit ${limit}`)
   return rows.map((e) => ({
@@ -69,6 +73,7 @@ export async function readOutbox(db: Db, limit: number): Promise<StoredEvent[]> 
     type: e.type,
     data: e.data,
     createdAt: e.created_at,
+    traceContext: e.trace_context,
   }))
 }
 

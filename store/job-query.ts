@@ -23,22 +23,42 @@ const JOB_VIEW = sql.fragment`
     'nodeId', (select node_id from attempts where id = j.attempt_id), 'cancelRequested', j.cancel_requested_at is not null,
     'createdAt', j.created_at, 'startedAt', j.started_at, 'finishedAt', j.finished_at)`
 
-const ViewRow = Type.Object({ seq: Type.Number(), reason: maybe(Type.String()), ahead: maybe(Type.Number()), view: Json })
+const ViewRow = Type.Object({ seq: Type.Number(), reason: maybe(Type.String()), ahead: maybe(Type.Number()), full: maybe(Type.String()), view: Json })
 
-// Only the head of the queue is walked, in the order of its index: counting what lies before a job would walk all of it.
+// Of the caller's account, as others take turns with it. Only the head of each of its queues is walked, in the order of
+// the index: counting what lies before a job would walk all of it.
 const HEAD = sql.fragment`
   head as materialized (
     select seq, row_number() over (order by priority desc, seq) - 1 as ahead
-    from (select priority, seq from jobs where state = 'queued' order by priority desc, seq limit ${MAX_AHEAD}) first
+    from (
+      select q.priority, q.seq from projects o cross join lateral (
+        select priority, seq from jobs where state = 'queued' and account_id = o.account_id and project_id = o.id order by priority desc, seq limit ${MAX_AHEAD}
+      ) q order by q.priority desc, q.seq limit ${MAX_AHEAD}
+    ) first
   )`
 const AHEAD = sql.fragment`case when j.state = 'queued' then (select h.ahead from head h where h.seq = j.seq) end`
+
+// The limit of running jobs that keeps those of a project from starting, in words; null when there is none.
+const atLimit = (projectId: string) => sql.fragment`
+  at_limit as materialized (
+    select case
+      when (select count(*) from attempts where account_id = p.account_id and finished_at is null) >= coalesce(a.running_jobs, d.running_jobs)
+        then 'waiting, as the account may run ' || coalesce(a.running_jobs, d.running_jobs) || ' at once'
+      when (select count(*) from attempts r join jobs j on j.id = r.job_id where r.account_id = p.account_id and j.project_id = p.id and r.finished_at is null) >= l.running_jobs
+        then 'waiting, as the project may run ' || l.running_jobs || ' at once'
+      end as reason
+    from projects p join limits d on d.id = 'default' left join limits a on a.id = p.account_id left join limits l on l.id = p.id
+    where p.id = ${projectId}
+  )`
+const FULL = sql.fragment`case when j.state = 'queued' then (select reason from at_limit) end`
 
 function toView(found: typeof ViewRow.static): JobView {
   const view = found.view as JobView
   for (const key of ['createdAt', 'holdUntil', 'startedAt', 'finishedAt'] as const)
     if (view[key] !== null) view[key] = new Date(view[key] as string).toISOString()
   if (view.state === 'queued') {
-    view.reason = found.reason === 'waiting for a slot' ? `waiting for a slot: ${found.ahead ?? `${MAX_AHEAD} or more`} ahead` : found.reason
+    const place = found.full ?? 'waiting for a slot'
+    view.reason = found.reason === 'waiting for a slot' ? `${place}: ${found.ahead ?? `${MAX_AHEAD} or more`} ahead` : found.reason
   }
   if (view.holdUntil !== null && view.hold === 'backoff')
     view.reason = `${view.reason} in ${Math.max(0, Math.ceil((Date.parse(view.holdUntil) - nowMs()) / 1000))} s`
@@ -48,7 +68,7 @@ function toView(found: typeof ViewRow.static): JobView {
 /** A job of the project, with its attempts and spec; undefined when it has none of this id. */
 export async function readJob(db: Db, projectId: string, jobId: string): Promise<JobDetail | undefined> {
   const found = await db.maybeOne(sql.type(row(Type.Composite([ViewRow, Type.Object({ spec: Json })])))`
-    with ${HEAD} select j.seq, j.reason, ${AHEAD} as ahead, ${JOB_VIEW} as view, j.spec
+    with ${HEAD}, ${atLimit(projectId)} select j.seq, j.reason, ${AHEAD} as ahead, ${FULL} as full, ${JOB_VIEW} as view, j.spec
     from jobs j join projects p on p.id = j.project_id where j.id = ${jobId} and j.project_id = ${projectId}`)
   if (!found) return undefined
   return { ...toView(found), attempts: await readAttempts(db, jobId), spec: withoutSecrets(found.spec as ResolvedSpec) }
@@ -57,7 +77,7 @@ export async function readJob(db: Db, projectId: string, jobId: string): Promise
 /** A job without attempts and spec. */
 export async function readJobView(db: Db, projectId: string, jobId: string): Promise<JobView | undefined> {
   const found = await db.maybeOne(sql.type(row(ViewRow))`
-    with ${HEAD} select j.seq, j.reason, ${AHEAD} as ahead, ${JOB_VIEW} as view
+    with ${HEAD}, ${atLimit(projectId)} select j.seq, j.reason, ${AHEAD} as ahead, ${FULL} as full, ${JOB_VIEW} as view
     from jobs j join projects p on p.id = j.project_id where j.id = ${jobId} and j.project_id = ${projectId}`)
   return found ? toView(found) : undefined
 }
@@ -90,7 +110,7 @@ export async function listJobs(db: Db, projectId: string, filter: JobFilter): Pr
     filter.after !== undefined && (inBatch ? sql.fragment`j.batch_index > ${filter.after}` : sql.fragment`j.seq < ${filter.after}`),
   ].filter((condition) => condition !== false)
   const rows = await db.any(sql.type(row(Type.Composite([ViewRow, Type.Object({ batch_index: maybe(Type.Number()) })])))`
-    with ${HEAD} select j.seq, j.batch_index, j.reason, ${AHEAD} as ahead, ${JOB_VIEW} as view
+    with ${HEAD}, ${atLimit(projectId)} select j.seq, j.batch_index, j.reason, ${AHEAD} as ahead, ${FULL} as full, ${JOB_VIEW} as view
     from jobs j join projects p on p.id = j.project_id
     where ${sql.join(conditions, sql.fragment` and `)}
     order by ${inBatch ? sql.fragment`j.batch_index` : sql.fragment`j.seq desc`} limit ${filter.limit + 1}`)

@@ -12,7 +12,7 @@ import {
 import { createWatchedDriver } from './silence.ts'
 
 /** Any connection that statements can run on; the caller owns the transaction. */
-export type Db = CommonQueryMethods
+export type Db = Omit<CommonQueryMethods, 'stream' | 'record'>
 /** A transaction. */
 export type Tx = DatabaseTransactionConnection
 export type { DatabasePool }

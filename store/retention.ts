@@ -1,6 +1,5 @@
 import { Type } from '@sinclair/typebox'
 import { sql } from 'slonik'
-import type { Retention } from '#core/api.ts'
 import { logKey } from './objects.ts'
 import { discardObjects } from './pending-objects.ts'
 import type { DatabasePool, Tx } from './pool.ts'
@@ -120,13 +119,4 @@ async function discardLogs(tx: Tx, logs: readonly { attempt_id: string; job_id: 
       attemptId: log.attempt_id,
     })),
   )
-}
-
-/** Changes the retention of a project where the change says so. */
-export async function changeRetention(db: DatabasePool, projectId: string, change: Partial<Retention>): Promise<void> {
-  await db.query(sql.unsafe`
-    update projects set retain_jobs_days = coalesce(${change.jobsDays ?? null}, retain_jobs_days),
-      retain_logs_days = coalesce(${change.logsDays ?? null}, retain_logs_days),
-      retain_artifacts_days = coalesce(${change.artifactsDays ?? null}, retain_artifacts_days)
-    where id = ${projectId}`)
 }

@@ -24,7 +24,7 @@ const Claimed = Type.Object({
 })
 /**
  * A delivery that this process alone may send until its claim is over. `step` is how many tries of its schedule are
- * behind it, `secrets` sign it, the newest first; `claim` goes with the result.
+ * behind it, `secrets` sign it, sealed (see webhookSecretContext), the newest first; `claim` goes with the result.
  */
 export type ClaimedDelivery = Static<typeof Claimed>
 

@@ -14,8 +14,8 @@ export const FAN_OUT = sql.fragment`
     select a.*, h.id as endpoint_id, h.kind from added a join hooks h on h.project_id = a.project_id
     where case when h.kind = 'jobs' then a.type in ('job.succeeded', 'job.failed', 'job.cancelled') else a.type = any(h.events) end
   )
-  insert into webhook_deliveries (endpoint_id, project_id, event_id, subject, job_id, batch_id, type, data, url)
-  select w.endpoint_id, w.project_id, w.id, coalesce(w.job_id, w.batch_id, w.data ->> 'webhookId', w.endpoint_id), w.job_id, w.batch_id, w.type,
+  insert into webhook_deliveries (endpoint_id, account_id, project_id, event_id, subject, job_id, batch_id, type, data, url)
+  select w.endpoint_id, w.account_id, w.project_id, w.id, coalesce(w.job_id, w.batch_id, w.data ->> 'webhookId', w.endpoint_id), w.job_id, w.batch_id, w.type,
     w.data || jsonb_build_object('jobId', w.job_id, 'batchId', w.batch_id, 'project', p.slug)
       || case when j.id is null then '{}'::jsonb else jsonb_build_object('name', j.name, 'labels', j.labels, 'batchIndex', j.batch_index) end,
     case when w.kind = 'jobs' then j.spec #>> '{webhook,url}' end

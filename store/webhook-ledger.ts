@@ -124,10 +124,10 @@ export async function readTries(db: Db, number: number): Promise<TryView[]> {
 const LAST_STEP = 1000
 
 /** Writes a message that says nothing but that it came, to be tried once; returns its number. */
-export async function insertPing(db: Db, projectId: string, webhookId: string): Promise<number> {
+export async function insertPing(db: Db, owner: { accountId: string; projectId: string }, webhookId: string): Promise<number> {
   const found = await db.one(sql.type(row(Type.Object({ id: Type.Number() })))`
-    insert into webhook_deliveries (endpoint_id, project_id, subject, type, data, step)
-    values (${webhookId}, ${projectId}, 'ping:' || gen_random_uuid(), 'webhook.ping', jsonb_build_object('webhookId', ${webhookId}::text), ${LAST_STEP})
+    insert into webhook_deliveries (endpoint_id, account_id, project_id, subject, type, data, step)
+    values (${webhookId}, ${owner.accountId}, ${owner.projectId}, 'ping:' || gen_random_uuid(), 'webhook.ping', jsonb_build_object('webhookId', ${webhookId}::text), ${LAST_STEP})
     returning id`)
   return found.id
 }

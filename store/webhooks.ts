@@ -2,8 +2,9 @@ import { randomBytes } from 'node:crypto'
 import { Type } from '@sinclair/typebox'
 import { sql } from 'slonik'
 import { newId } from '#core/ids.ts'
+import type { Sealer } from '#core/sealer.ts'
 import type { WebhookEvent, WebhookView } from '#core/webhook-api.ts'
-import type { DatabasePool, Db, Tx } from './pool.ts'
+import type { Db, Tx } from './pool.ts'
 import { row } from './row.ts'
 
 /** Endpoints of one project. */
@@ -36,7 +37,12 @@ export interface NewWebhook {
 export type CreatedWebhook = { status: 'full' } | { status: 'exists' } | { status: 'ok'; webhook: WebhookView; secret: string }
 
 /** Makes an endpoint, and its secret, which nobody can read afterwards. */
-export async function createWebhook(db: DatabasePool, owner: { accountId: string; projectId: string }, made: NewWebhook): Promise<CreatedWebhook> {
+export async function createWebhook(
+  db: Db,
+  sealer: Pick<Sealer, 'seal'>,
+  owner: { accountId: string; projectId: string },
+  made: NewWebhook,
+): Promise<CreatedWebhook> {
   return db.transaction(async (tx) => {
     // Two at once would both see room for one more.
     await tx.query(sql.unsafe`select pg_advisory_xact_lock(hashtextextended(${`webhooks:${owner.projectId}`}, 0))`)
@@ -48,14 +54,19 @@ export async function createWebhook(db: DatabasePool, owner: { accountId: string
       on conflict (project_id) where kind = 'jobs' do nothing
       returning id`)
     if (!id) return { status: 'exists' }
-    const secret = await addSecret(tx, id)
+    const secret = await addSecret(tx, sealer, id)
     return { status: 'ok', webhook: (await readWebhook(tx, owner.projectId, id)) as WebhookView, secret }
   })
 }
 
-async function addSecret(tx: Tx, id: string): Promise<string> {
+/** The place of an endpoint's secrets, for the seal. */
+export function webhookSecretContext(endpointId: string): string {
+  return `webhook/${endpointId}`
+}
+
+async function addSecret(tx: Tx, sealer: Pick<Sealer, 'seal'>, id: string): Promise<string> {
   const secret = `whsec_${randomBytes(32).toString('base64')}`
-  await tx.query(sql.unsafe`insert into webhook_secrets (endpoint_id, secret) values (${id}, ${secret})`)
+  await tx.query(sql.unsafe`insert into webhook_secrets (endpoint_id, secret) values (${id}, ${sealer.seal(secret, webhookSecretContext(id))})`)
   return secret
 }
 
@@ -83,7 +94,7 @@ export interface WebhookChange {
 }
 
 /** Changes an endpoint; one with another address has failed nothing yet. One that is switched off sends nothing any more; what waited for it has failed, and can be sent again. */
-export async function changeWebhook(db: DatabasePool, projectId: string, id: string, change: WebhookChange): Promise<WebhookView | undefined> {
+export async function changeWebhook(db: Db, projectId: string, id: string, change: WebhookChange): Promise<WebhookView | undefined> {
   return db.transaction(async (tx) => {
     const was = await tx.maybeOne(sql.type(row(Type.Object({ enabled: Type.Boolean() })))`
       select enabled from webhook_endpoints where id = ${id} and project_id = ${projectId} for update`)
@@ -116,7 +127,8 @@ export async function deleteWebhook(db: Db, projectId: string, id: string): Prom
 
 /** Makes a new secret; the one before it signs too for so long, older ones no more. Undefined when the project has none of this id. */
 export async function rotateWebhook(
-  db: DatabasePool,
+  db: Db,
+  sealer: Pick<Sealer, 'seal'>,
   projectId: string,
   id: string,
   overlapSeconds: number,
@@ -127,7 +139,7 @@ export async function rotateWebhook(
     await tx.query(sql.unsafe`
       update webhook_secrets set expires_at = case when expires_at is null then now() + make_interval(secs => ${overlapSeconds}) else now() end
       where endpoint_id = ${id} and (expires_at is null or expires_at > now())`)
-    const secret = await addSecret(tx, id)
+    const secret = await addSecret(tx, sealer, id)
     return { webhook: (await readWebhook(tx, projectId, id)) as WebhookView, secret }
   })
 }

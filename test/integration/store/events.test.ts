@@ -4,7 +4,8 @@ import { Type } from '@sinclair/typebox'
 import { pino } from 'pino'
 import { sql } from 'slonik'
 import { EVENT_TYPES } from '#core/event-types.ts'
-import { validateBatch, validateJob } from '#core/job/validate.ts'
+import { validateJob } from '#core/job/validate.ts'
+import { validateBatch } from '#core/job/validate-batch.ts'
 import { RUNTIMES } from '#core/runtimes.ts'
 import type { ClaimedJob } from '#store/claims.ts'
 import { releaseDueHolds } from '#store/holds.ts'
@@ -13,6 +14,7 @@ import { insertBatch, insertJob } from '#store/job-submit.ts'
 import { createDbPool, type DatabasePool } from '#store/pool.ts'
 import { failOverdue } from '#store/queue-limit.ts'
 import { row } from '#store/row.ts'
+import { accountDb } from '#store/tenant.ts'
 import { silentResult } from '../../../scheduler/finish.ts'
 import { createReports } from '../../../scheduler/reports.ts'
 import { type Attempts, createAttempts } from '../../harness/attempts.ts'
@@ -25,6 +27,8 @@ let gateway: DatabasePool
 let scheduler: DatabasePool
 let attempts: Attempts
 let make: Factory
+
+const ownDb = () => accountDb(gateway, make.accountId)
 
 before(async () => {
   database = await createTestDatabase()
@@ -64,13 +68,11 @@ async function watchChanges(): Promise<void> {
 const owner = () => ({ accountId: make.accountId, projectId: make.projectId })
 const SPEC = { runtime: 'bash', command: ['true'] }
 const submit = async (change: object = {}) =>
-  (await gateway.transaction((tx) => insertJob(tx, owner(), validateJob({ spec: { ...SPEC, ...change } }, RUNTIMES)))).id
-const submitBatch = async (size: number, change: object = {}, spec: object = {}) =>
-  (
-    await gateway.transaction((tx) =>
-      insertBatch(tx, owner(), validateBatch({ template: { ...SPEC, ...spec }, items: Array.from({ length: size }, () => ({})), ...change }, RUNTIMES)),
-    )
-  ).id
+  (await ownDb().transaction((tx) => insertJob(tx, owner(), validateJob({ spec: { ...SPEC, ...change } }, RUNTIMES)))).id
+const submitBatch = async (size: number, change: object = {}, spec: object = {}) => {
+  const batch = validateBatch({ template: { ...SPEC, ...spec }, items: Array.from({ length: size }, () => ({})), ...change }, RUNTIMES)
+  return (await ownDb().transaction((tx) => insertBatch(tx, owner(), { ...batch, size }, batch.jobs))).id
+}
 const claim = async (): Promise<ClaimedJob> => {
   const [job] = await attempts.claim(await make.node())
   assert.ok(job)
@@ -96,10 +98,10 @@ async function everyWay(): Promise<void> {
   const running = await claim()
   const reports = createReports(scheduler, pino({ level: 'silent' }), () => undefined)
   await reports.report(running.nodeId, { kind: 'progress', attemptId: running.attemptId, leaseToken: running.leaseToken, state: 'running', imageDigest: null })
-  await gateway.transaction((tx) => cancelJob(tx, make.projectId, running.jobId))
+  await ownDb().transaction((tx) => cancelJob(tx, make.projectId, running.jobId))
   await attempts.finish(running, { cause: 'cancelled', exitCode: null })
   const waiting = await submit({ notBefore: '2100-01-01T00:00:00Z' })
-  await gateway.transaction((tx) => cancelJob(tx, make.projectId, waiting))
+  await ownDb().transaction((tx) => cancelJob(tx, make.projectId, waiting))
   // Too long in the queue, alone and in a batch that goes on.
   await submit({ maxQueueSeconds: 1 })
   await submitBatch(2, { parallel: 1 }, { maxQueueSeconds: 1 })
@@ -112,7 +114,7 @@ async function everyWay(): Promise<void> {
   await attempts.finish(await claim(), { exitCode: 1 })
   const batch = await submitBatch(3, { parallel: 2 })
   const first = await claim()
-  await gateway.transaction((tx) => cancelBatch(tx, make.projectId, batch))
+  await ownDb().transaction((tx) => cancelBatch(tx, make.projectId, batch))
   await attempts.finish(first, { cause: 'cancelled', exitCode: null })
   await submitBatch(2, { parallel: 1 })
   await attempts.finish(await claim())

@@ -5,6 +5,7 @@ import { newId } from '#core/ids.ts'
 import { recordEvents } from '#store/events.ts'
 import { createDbPool, type DatabasePool } from '#store/pool.ts'
 import { RETENTION_STEPS } from '#store/retention.ts'
+import { accountDb } from '#store/tenant.ts'
 import { type Attempts, createAttempts } from '../../harness/attempts.ts'
 import { createTestDatabase, type TestDatabase } from '../../harness/database.ts'
 import { createFactory, type Factory } from '../../harness/factory.ts'
@@ -18,6 +19,8 @@ let make: Factory
 let attempts: Attempts
 const secrets = [aSecret()]
 const url = 'https://example.com/hook'
+
+const ownDb = () => accountDb(gateway, make.accountId)
 
 before(async () => {
   database = await createTestDatabase()
@@ -63,18 +66,18 @@ test('the address of a job hears of its end through the endpoint of kind jobs, w
   await admin.query(sql.unsafe`update jobs set spec = spec || '{"webhook": {"url": "https://example.com/mine"}}' where id = ${jobId}`)
   const without = await make.job()
   const ends = ['job.started', 'job.succeeded', 'job.failed', 'job.cancelled']
-  await tell(gateway, make, jobId, ends)
+  await tell(ownDb(), make, jobId, ends)
   assert.deepEqual(await deliveriesOf(admin), [], 'the project has none')
   const endpoint = await anEndpoint(admin, make, { url: null, secrets, events: [] })
-  await tell(gateway, make, jobId, ends)
-  await tell(gateway, make, without, ends)
+  await tell(ownDb(), make, jobId, ends)
+  await tell(ownDb(), make, without, ends)
   const found = await deliveriesOf(admin)
   assert.deepEqual(
     found.map((one) => [one.endpoint_id, one.type, one.url, one.job_id]),
     ends.slice(1).map((type) => [endpoint, type, 'https://example.com/mine', jobId]),
   )
   await admin.query(sql.unsafe`update webhook_endpoints set enabled = false, disabled_reason = 'user', disabled_at = now()`)
-  await tell(gateway, make, jobId, ends)
+  await tell(ownDb(), make, jobId, ends)
   assert.equal((await deliveriesOf(admin)).length, 3)
 })
 
@@ -116,7 +119,7 @@ test('deliveries go with their job, which stays while one is pending; lone ones 
   const jobId = await make.job({ batchId, batchIndex: 0 })
   await attempts.finish(await attempts.assign(jobId))
   await admin.query(
-    sql.unsafe`insert into webhook_deliveries (endpoint_id, project_id, subject, type, data) values (${endpoint}, ${make.projectId}, ${endpoint}, 'webhook.ping', '{}')`,
+    sql.unsafe`insert into webhook_deliveries (endpoint_id, account_id, project_id, subject, type, data) values (${endpoint}, ${make.accountId}, ${make.projectId}, ${endpoint}, 'webhook.ping', '{}')`,
   )
   await admin.query(sql.unsafe`delete from outbox`)
   await admin.query(sql.unsafe`update jobs set finished_at = now() - interval '91 days'`)

@@ -1,0 +1,42 @@
+import { sql } from 'slonik'
+import type { DatabasePool, Db, Tx } from './pool.ts'
+
+/** The database as one account sees it, or as the operator does. Each call is a transaction of its own. */
+export type TenantDb = Db
+
+/** Runs a transaction when it is its turn: what keeps one account from taking up all connections. */
+export type Share = <T>(work: () => Promise<T>) => Promise<T>
+
+const unshared: Share = (work) => work()
+
+/** Stands for every account, in row level security. */
+const EVERYONE = '*'
+
+/**
+ * The database as one account sees it: the account is set for each transaction, and row level security shows and takes
+ * no row of another one (store/migrations/0004_tenancy.sql). What runs on the pool itself sees no tenant's row at all.
+ */
+export function accountDb(pool: DatabasePool, accountId: string, share: Share = unshared): TenantDb {
+  if (!/^acc_[0-9a-z]+$/.test(accountId)) throw new Error(`${JSON.stringify(accountId)} is no account`)
+  return within(pool, accountId, share)
+}
+
+/** The database as those see it who run the installation: every account's rows. */
+export function operatorDb(pool: DatabasePool): TenantDb {
+  return within(pool, EVERYONE, unshared)
+}
+
+const METHODS = ['any', 'anyFirst', 'exists', 'many', 'manyFirst', 'maybeOne', 'maybeOneFirst', 'one', 'oneFirst', 'query'] as const
+
+function within(pool: DatabasePool, account: string, share: Share): TenantDb {
+  const transaction = <T>(work: (tx: Tx) => Promise<T>) =>
+    share(() =>
+      pool.transaction(async (tx) => {
+        await tx.query(sql.unsafe`select set_config('rgrid.account', ${account}, true)`)
+        return work(tx)
+      }),
+    )
+  type Call = (...args: unknown[]) => Promise<unknown>
+  const calls = METHODS.map((name) => [name, (...args: unknown[]) => transaction((tx) => (tx[name] as Call)(...args))])
+  return { ...Object.fromEntries(calls), transaction } as unknown as TenantDb
+}

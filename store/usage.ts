@@ -1,0 +1,114 @@
+import { Type } from '@sinclair/typebox'
+import { sql } from 'slonik'
+import type { Usage } from '#core/limit-api.ts'
+import type { EffectiveLimits } from './limits.ts'
+import type { Db, Tx } from './pool.ts'
+import { row } from './row.ts'
+
+const UsageRow = row(
+  Type.Object({
+    open_jobs: Type.Number(),
+    running_jobs: Type.Number(),
+    storage_bytes: Type.Number(),
+    spent_microns: Type.Number(),
+    reserved_microns: Type.Number(),
+    month: Type.String(),
+  }),
+)
+const CountRow = row(Type.Object({ count: Type.Number() }))
+
+const MONTH = sql.fragment`date_trunc('month', now() at time zone 'utc')::date`
+
+/** What an account, or one project of it, uses now. */
+export async function readUsage(db: Db, accountId: string, projectId: string | null): Promise<Usage> {
+  const found = await db.one(sql.type(UsageRow)`select *, (${runningJobs(accountId, projectId)})::int as running_jobs from (${sums(accountId, projectId)}) s`)
+  return {
+    openJobs: found.open_jobs,
+    runningJobs: found.running_jobs,
+    storageBytes: found.storage_bytes,
+    month: found.month,
+    spentMicrons: found.spent_microns,
+    reservedMicrons: found.reserved_microns,
+  }
+}
+
+/** The totals and what is not in them yet, of the month and of what has none. One statement: it sees both at one point in time. */
+function sums(accountId: string, projectId: string | null) {
+  const own = projectId === null ? sql.fragment`account_id = ${accountId}` : sql.fragment`account_id = ${accountId} and project_id = ${projectId}`
+  return sql.fragment`
+    select coalesce(sum(open_jobs), 0)::bigint as open_jobs, coalesce(sum(storage_bytes), 0)::bigint as storage_bytes,
+      coalesce(sum(spent_microns) filter (where month = ${MONTH}), 0)::bigint as spent_microns,
+      coalesce(sum(reserved_microns) filter (where month = ${MONTH}), 0)::bigint as reserved_microns, to_char(${MONTH}, 'YYYY-MM') as month
+    from (
+      select month, open_jobs, storage_bytes, spent_microns, reserved_microns from usage_totals where ${own}
+      union all select month, open_jobs, storage_bytes, spent_microns, reserved_microns from usage_entries where ${own}
+    ) u`
+}
+
+function runningJobs(accountId: string, projectId: string | null) {
+  return projectId === null
+    ? sql.fragment`select count(*) from attempts where account_id = ${accountId} and finished_at is null`
+    : sql.fragment`select count(*) from attempts a join jobs j on j.id = a.job_id where a.account_id = ${accountId} and a.finished_at is null and j.project_id = ${projectId}`
+}
+
+/** What a submit would add. */
+export interface Demand {
+  jobs: number
+  microns: number
+}
+
+/** A limit that a submit would pass, of the account or of the project. */
+export interface Exceeded {
+  limit: 'openJobs' | 'monthMicrons'
+  whose: 'account' | 'project'
+  max: number
+  used: number
+}
+
+/** Takes what stays within the limits, one demand after the other; says which limit another one would pass. */
+export type Admission = (demand: Demand) => Exceeded | undefined
+
+/**
+ * Looks at what is used, in the transaction that stores what is let in: until that is over no other submit of the account is
+ * let in, so that a thousand at once cannot pass what one alone could not. An account without such limits waits for nothing.
+ */
+export async function openAdmission(tx: Tx, owner: { accountId: string; projectId: string }, limits: EffectiveLimits): Promise<Admission> {
+  const limited = (['account', 'project'] as const).filter((whose) => limits[whose].openJobs !== null || limits[whose].monthMicrons !== null)
+  if (limited.length === 0) return () => undefined
+  await tx.query(sql.unsafe`select pg_advisory_xact_lock(hashtextextended(${`usage:${owner.accountId}`}, 0))`)
+  const used: { whose: 'account' | 'project'; openJobs: number; monthMicrons: number }[] = []
+  for (const whose of limited) {
+    const now = await tx.one(sql.type(UsageRow)`select *, 0 as running_jobs from (${sums(owner.accountId, whose === 'account' ? null : owner.projectId)}) s`)
+    used.push({ whose, openJobs: now.open_jobs, monthMicrons: now.spent_microns + now.reserved_microns })
+  }
+  return (demand) => {
+    const adds = { openJobs: demand.jobs, monthMicrons: demand.microns }
+    for (const now of used) {
+      for (const limit of ['openJobs', 'monthMicrons'] as const) {
+        const max = limits[now.whose][limit]
+        if (max !== null && now[limit] + adds[limit] > max) return { limit, whose: now.whose, max, used: now[limit] }
+      }
+    }
+    for (const now of used) {
+      now.openJobs += adds.openJobs
+      now.monthMicrons += adds.monthMicrons
+    }
+    return undefined
+  }
+}
+
+/** Adds up differences, the oldest first; returns how many. */
+export async function rollUpUsage(db: Db, limit = 10_000): Promise<number> {
+  return db.oneFirst(sql.type(CountRow)`
+    with old as (
+      delete from usage_entries where id in (select id from usage_entries order by id limit ${limit} for update skip locked)
+      returning account_id, project_id, month, open_jobs, storage_bytes, reserved_microns, spent_microns
+    ), added as (
+      insert into usage_totals as t (project_id, month, account_id, open_jobs, storage_bytes, reserved_microns, spent_microns)
+      select project_id, month, account_id, sum(open_jobs), sum(storage_bytes), sum(reserved_microns), sum(spent_microns)
+      from old group by project_id, month, account_id
+      on conflict (project_id, month) do update set open_jobs = t.open_jobs + excluded.open_jobs, storage_bytes = t.storage_bytes + excluded.storage_bytes,
+        reserved_microns = t.reserved_microns + excluded.reserved_microns, spent_microns = t.spent_microns + excluded.spent_microns
+    )
+    select count(*)::int as count from old`)
+}
