@@ -1,4 +1,5 @@
 import type { AssignedInput, Assignment } from '#bus/messages/claim.ts'
+import { parseTraceContext } from '#core/service/trace-context.ts'
 import type { ClaimedJob } from '#store/claims.ts'
 import type { Objects } from '#store/objects.ts'
 import type { Db } from '#store/pool.ts'
@@ -23,7 +24,8 @@ export async function buildAssignments(db: Db, objects: Objects, jobs: readonly 
       const { attemptId, attemptNumber, leaseToken, jobId, project, batchId, batchIndex, batchSize } = job
       // An address may be a credential, and a node has no need of it.
       const spec = { ...job.spec, webhook: null }
-      return { attemptId, attemptNumber, leaseToken, jobId, project, batchId, batchIndex, batchSize, spec, inputs }
+      const { traceparent = null, tracestate = null } = parseTraceContext(job.traceContext) ?? {}
+      return { attemptId, attemptNumber, leaseToken, jobId, project, batchId, batchIndex, batchSize, spec, inputs, traceparent, tracestate }
     }),
   )
 }

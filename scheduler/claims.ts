@@ -1,6 +1,7 @@
 import type { ClaimRequest } from '#bus/messages/claim.ts'
 import { errorText } from '#core/errors.ts'
 import type { Log } from '#core/service/log.ts'
+import { parseTraceContext, traceIdOf } from '#core/service/trace-context.ts'
 import type { ClaimedJob, ClaimStore } from '#store/claims.ts'
 import { planClaims, type Wish } from './plan-claims.ts'
 
@@ -52,7 +53,10 @@ async function answerRound(store: ClaimStore, log: Log, round: readonly Waiting[
   const slots = round.reduce((sum, claim) => sum + claim.slots, 0)
   const memoryBytes = Math.max(...round.map((claim) => claim.memoryBytes))
   const jobs = await store.claim(nodeIds, { slots, memoryBytes }, (capacity, candidates) => planClaims(round, capacity, candidates))
-  for (const job of jobs) log.info({ jobId: job.jobId, attemptId: job.attemptId, nodeId: job.nodeId, from: 'queued', to: 'running' }, 'job assigned')
+  for (const job of jobs) {
+    const traceId = traceIdOf(parseTraceContext(job.traceContext))
+    log.info({ jobId: job.jobId, attemptId: job.attemptId, nodeId: job.nodeId, traceId, from: 'queued', to: 'running' }, 'job assigned')
+  }
   const answered = new Set<string>()
   for (const claim of round) {
     // A node that asked twice in one round gets everything with the first answer.

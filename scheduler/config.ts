@@ -1,5 +1,7 @@
 import { type Static, Type } from '@sinclair/typebox'
+import { SealerEnv } from '#core/sealer.ts'
 import { MetricsEnv } from '#core/service/config.ts'
+import { TracingEnv } from '#core/service/trace.ts'
 import { WebhookEnv } from '#core/webhook-targets.ts'
 import { ObjectsEnv } from '#store/config.ts'
 
@@ -9,6 +11,7 @@ export const SchedulerEnv = Type.Object({
   RGRID_NATS_URL: Type.String({ description: 'address of NATS, such as nats://127.0.0.1:8472' }),
   RGRID_NATS_CREDS_FILE: Type.String({ description: 'path of scheduler.creds' }),
   ...ObjectsEnv,
+  ...SealerEnv,
   RGRID_LEASE_SECONDS: Type.Number({ default: 15, minimum: 3, maximum: 600, description: 'a node silent for so long is lost, and its work is run elsewhere' }),
   RGRID_SWEEP_SECONDS: Type.Number({ default: 2, minimum: 0.1, maximum: 60, description: 'how often queued work is looked for whose wake-up was lost' }),
   RGRID_UPLOAD_URL_SECONDS: Type.Integer({ default: 3600, minimum: 60, maximum: 86_400, description: 'how long presigned addresses given to nodes are good' }),
@@ -32,6 +35,7 @@ export const SchedulerEnv = Type.Object({
     description: 'a webhook endpoint that took nothing for so many days is switched off',
   }),
   ...MetricsEnv,
+  ...TracingEnv,
   RGRID_LOG_LEVEL: Type.String({ default: 'info', description: 'trace, debug, info, warn, error' }),
 })
 /** See the schema of the same name. */

@@ -1,6 +1,7 @@
 import { attemptStateFor, decide } from '#core/job/outcome.ts'
 import type { Cause } from '#core/job/state.ts'
 import type { Log } from '#core/service/log.ts'
+import { parseTraceContext, traceIdOf } from '#core/service/trace-context.ts'
 import { applyDecision, finishAttempt } from '#store/attempt-end.ts'
 import { batchOfAttempt, lockAttempt } from '#store/attempts.ts'
 import { lockBatch, releaseBatchHolds, settleBatch } from '#store/holds.ts'
@@ -68,6 +69,10 @@ export async function endAttempt(
     await settleBatch(tx, attempt.batchId)
     queued += await releaseBatchHolds(tx, attempt.batchId)
   }
-  log.info({ jobId: attempt.jobId, attemptId, nodeId, from: 'running', to: decision.to, cause: result.cause, exitCode: result.exitCode }, 'attempt ended')
+  const traceId = traceIdOf(parseTraceContext(attempt.traceContext))
+  log.info(
+    { jobId: attempt.jobId, attemptId, nodeId, traceId, from: 'running', to: decision.to, cause: result.cause, exitCode: result.exitCode },
+    'attempt ended',
+  )
   return { status: 'ok', queued }
 }

@@ -1,10 +1,12 @@
 import { meterBus } from '#bus/meters.ts'
 import { openBus } from '#bus/open.ts'
-import { wakeNodes } from '#bus/wake.ts'
+import { DEFAULT_POOL, wakeNodes } from '#bus/wake.ts'
+import { createSealer } from '#core/sealer.ts'
 import { readConfig } from '#core/service/config.ts'
 import { createLog } from '#core/service/log.ts'
 import { createMetrics, metricsListener } from '#core/service/metrics.ts'
 import { runMain, runServices } from '#core/service/run.ts'
+import { openTracing } from '#core/service/trace.ts'
 import { stopSignal } from '#core/service/wait.ts'
 import { webhookTargets } from '#core/webhook-targets.ts'
 import { createClaimStore } from '#store/claims.ts'
@@ -28,7 +30,9 @@ import { createRelay } from './relay.ts'
 import { answerRenewal } from './renewals.ts'
 import { createReports } from './reports.ts'
 import { createRetention } from './retention.ts'
+import { traceQueued } from './trace.ts'
 import { answerUploads } from './uploads.ts'
+import { createUsageRoller } from './usage-roller.ts'
 import { createWakeSweep } from './waker.ts'
 import { meterSender } from './webhooks/meters.ts'
 import { createResolve } from './webhooks/resolve.ts'
@@ -41,6 +45,7 @@ const LEADER_KEY = 7_246_301_125
 async function main(): Promise<void> {
   const env = readConfig(SchedulerEnv)
   const targets = webhookTargets(env)
+  const sealer = createSealer(env.RGRID_SECRET_KEYS)
   const log = createLog('scheduler', env.RGRID_LOG_LEVEL)
   const stop = stopSignal()
   const db = await openDatabase(env.RGRID_DATABASE_URL, 10, log, stop)
@@ -54,22 +59,23 @@ async function main(): Promise<void> {
   const metrics = createMetrics(env.RGRID_METRICS_LISTEN !== undefined)
   meterBus(metrics, bus)
   meterDb(metrics, db)
-  meterWork(metrics, db)
-  const meters = createMeters(metrics, leader.isLeader)
+  meterWork(metrics, db, DEFAULT_POOL)
+  const tracing = await openTracing('scheduler', env, metrics, log)
+  const meters = createMeters(metrics, leader.isLeader, (job) => traceQueued(tracing.tracer, job))
   const claims = meters.claims(createClaims(claimStore, log))
   const queued = (jobs: number) => wakeNodes(bus, jobs)
-  const relay = createRelay(db, bus, log, leader.isLeader)
-  const reports = createReports(db, log, queued, meters.ended)
+  const relay = createRelay(db, bus, log, leader.isLeader, meters.relayed)
+  const reports = createReports(db, log, queued, meters.ended, meters.started)
   const urlSeconds = env.RGRID_UPLOAD_URL_SECONDS
 
   const desk = createNodeDesk({
     bus,
     presence,
-    async claim(nodeId, request) {
+    claim: meters.answer(async (nodeId, request) => {
       const jobs = await claims.claim(nodeId, request)
       if (jobs.length > 0) relay.kick()
       return { assignments: jobs.length === 0 ? [] : await buildAssignments(db, objects, jobs, urlSeconds) }
-    },
+    }),
     async report(nodeId, report) {
       const reply = await reports.report(nodeId, report)
       relay.kick()
@@ -106,17 +112,20 @@ async function main(): Promise<void> {
       reaper,
       createObjectCollector(db, objects, log, leader.isLeader),
       createRetention(db, log, leader.isLeader),
+      createUsageRoller(db, log, leader.isLeader),
       createLogPurger(db, bus, log, leader.isLeader, env.RGRID_LOG_GRACE_SECONDS),
       createWebhooks({
         db,
         bus,
         log,
+        sealer,
         send: meterSender(metrics, createSender({ ...targets, resolve: createResolve() })),
         disableDays: env.RGRID_WEBHOOK_DISABLE_DAYS,
       }),
     ],
     20_000,
   )
+  await tracing.stop()
   await bus.close()
   await claimStore.close()
   await db.end()

@@ -1,5 +1,5 @@
 import { newId } from '#core/ids.ts'
-import type { Candidate, NodeCapacity, Pick } from '#store/claims.ts'
+import type { NodeCapacity, Pick, QueuedJob } from '#store/claims.ts'
 import { newLeaseToken } from '#store/secrets.ts'
 
 /** What one node asked for. */
@@ -14,7 +14,7 @@ export interface Wish {
  * database says it has free, whatever it claims to have. Each job goes to the node with the most free slots that
  * fits, so that work is spread; a job that fits nowhere is left in the queue. Pure but for the new ids.
  */
-export function planClaims(wishes: readonly Wish[], capacity: readonly NodeCapacity[], candidates: readonly Candidate[]): Pick[] {
+export function planClaims(wishes: readonly Wish[], capacity: readonly NodeCapacity[], candidates: readonly QueuedJob[]): Pick[] {
   const rooms = new Map<string, { slots: number; memoryBytes: number }>()
   for (const node of capacity) {
     const asked = wishes.filter((wish) => wish.nodeId === node.nodeId)

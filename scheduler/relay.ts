@@ -5,6 +5,7 @@ import { eventSubject } from '#bus/subjects.ts'
 import { cloudEventType } from '#core/event-types.ts'
 import type { Log } from '#core/service/log.ts'
 import { createLoop, type Loop } from '#core/service/loop.ts'
+import { parseTraceContext } from '#core/service/trace-context.ts'
 import { clearOutbox, readOutbox, type StoredEvent } from '#store/events.ts'
 import type { Db } from '#store/pool.ts'
 
@@ -14,8 +15,9 @@ const ACK_MS = 5000
 /**
  * Brings events from the outbox to the bus until none is left. An event may be sent twice, never lost; an event of a job goes
  * only when the one before it was acknowledged, so that they stand in the stream in the order in which they happened.
+ * `relayed` is told how many were acknowledged.
  */
-export function createRelay(db: Db, bus: Bus, log: Log, isLeader: () => boolean): Loop {
+export function createRelay(db: Db, bus: Bus, log: Log, isLeader: () => boolean, relayed: (events: number) => void = () => undefined): Loop {
   return createLoop({
     name: 'relay',
     everyMs: 200,
@@ -23,7 +25,7 @@ export function createRelay(db: Db, bus: Bus, log: Log, isLeader: () => boolean)
     async round(signal) {
       while (isLeader() && !signal.aborted) {
         const events = await readOutbox(db, BATCH)
-        await relay(db, bus, events)
+        await relay(db, bus, events, relayed)
         if (events.length < BATCH) return
       }
     },
@@ -45,7 +47,7 @@ export function inWaves(events: readonly StoredEvent[]): StoredEvent[][] {
 }
 
 /** Publishes wave after wave. What was acknowledged leaves the outbox; throws when something was not. */
-async function relay(db: Db, bus: Bus, events: readonly StoredEvent[]): Promise<void> {
+async function relay(db: Db, bus: Bus, events: readonly StoredEvent[], told: (events: number) => void): Promise<void> {
   const relayed: number[] = []
   const publish = async (event: StoredEvent) => {
     // JetStream drops repeats by id.
@@ -59,6 +61,7 @@ async function relay(db: Db, bus: Bus, events: readonly StoredEvent[]): Promise<
       if (failed) throw failed.reason
     }
   } finally {
+    told(relayed.length)
     if (relayed.length > 0) await clearOutbox(db, relayed)
   }
 }
@@ -72,6 +75,13 @@ function aboutOf({ jobId, batchId, projectId, data }: StoredEvent): string {
   return jobId ?? batchId ?? (typeof data.webhookId === 'string' ? data.webhookId : projectId)
 }
 
+/** The extension for distributed tracing (https://github.com/cloudevents/spec/blob/main/cloudevents/extensions/distributed-tracing.md). */
+function traceAttributes(stored: string | null): { traceparent?: string; tracestate?: string } {
+  const context = parseTraceContext(stored)
+  if (!context) return {}
+  return { traceparent: context.traceparent, ...(context.tracestate === null ? {} : { tracestate: context.tracestate }) }
+}
+
 /** The event as CloudEvents 1.0 (https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md). */
 export function toCloudEvent(event: StoredEvent): Event {
   return {
@@ -82,6 +92,7 @@ export function toCloudEvent(event: StoredEvent): Event {
     subject: aboutOf(event),
     time: event.createdAt,
     datacontenttype: 'application/json',
+    ...traceAttributes(event.traceContext),
     data: { ...event.data, jobId: event.jobId, batchId: event.batchId },
   }
 }

@@ -12,8 +12,17 @@ export interface Reports {
   report(nodeId: string, report: ReportRequest): Promise<ReportReply>
 }
 
-/** `queued` is told how many jobs became claimable, `ended` how each attempt ended. */
-export function createReports(db: DatabasePool, log: Log, queued: (jobs: number) => void, ended: (cause: Cause) => void = () => undefined): Reports {
+/**
+ * `queued` is told how many jobs became claimable, `ended` how each attempt ended, `started` how many seconds after its claim
+ * the container of an attempt ran.
+ */
+export function createReports(
+  db: DatabasePool,
+  log: Log,
+  queued: (jobs: number) => void,
+  ended: (cause: Cause) => void = () => undefined,
+  started: (seconds: number) => void = () => undefined,
+): Reports {
   async function finished(nodeId: string, report: FinishedReport): Promise<ReportReply> {
     const outcome = await db.transaction(async (tx) => {
       const end = await endAttempt(tx, log, nodeId, report.attemptId, report.leaseToken, storable(report))
@@ -33,7 +42,10 @@ export function createReports(db: DatabasePool, log: Log, queued: (jobs: number)
     return db.transaction(async (tx) => {
       const attempt = await lockAttempt(tx, nodeId, report.attemptId, report.leaseToken)
       if (!attempt || attempt.finished) return { status: 'stale' }
-      if (canAttemptGo(attempt.state, report.state)) await recordProgress(tx, attempt, report.state, report.imageDigest)
+      if (canAttemptGo(attempt.state, report.state)) {
+        await recordProgress(tx, attempt, report.state, report.imageDigest)
+        if (report.state === 'running') started(attempt.assignedSeconds)
+      }
       return { status: attempt.cancelRequested ? 'cancel' : 'ok' }
     })
   }

@@ -2,6 +2,7 @@ import type { Bus } from '#bus/bus.ts'
 import { Event } from '#bus/messages/event.ts'
 import { ANY_EVENT } from '#bus/subjects.ts'
 import { errorText } from '#core/errors.ts'
+import type { Sealer } from '#core/sealer.ts'
 import type { Log } from '#core/service/log.ts'
 import { createLoop } from '#core/service/loop.ts'
 import type { Service } from '#core/service/run.ts'
@@ -10,6 +11,7 @@ import { WEBHOOK_EVENTS } from '#core/webhook-api.ts'
 import type { DatabasePool } from '#store/pool.ts'
 import { type ClaimedDelivery, claimDeliveries, releaseDeliveries } from '#store/webhook-deliveries.ts'
 import { recordEndpointFailure, recordEndpointWell, recordTry } from '#store/webhook-results.ts'
+import { webhookSecretContext } from '#store/webhooks.ts'
 import { createLanes, type LaneLimits } from './lanes.ts'
 import { composeMessage } from './message.ts'
 import { type RetryPause, retryPauseMs } from './schedule.ts'
@@ -22,6 +24,7 @@ export interface WebhookOptions {
   bus: Bus
   log: Log
   send: Send
+  sealer: Pick<Sealer, 'open'>
   /** An endpoint that has failed for so long is switched off. */
   disableDays: number
   limits?: LaneLimits
@@ -114,7 +117,8 @@ export function createWebhooks(options: WebhookOptions): Webhooks {
     const unsent = (error: string): Answer => ({ atMs, durationMs: 0, status: null, error, body: null, retryAfterMs: null, outcome: 'error' })
     if (delivery.secrets.length === 0) return unsent('the endpoint has no valid secret to sign with')
     try {
-      return await options.send(composeMessage(delivery, atMs), cut.signal)
+      const secrets = delivery.secrets.map((sealed) => options.sealer.open(sealed, webhookSecretContext(delivery.endpointId)))
+      return await options.send(composeMessage({ ...delivery, secrets }, atMs), cut.signal)
     } catch (error) {
       cut.signal.throwIfAborted()
       // Not its text: it may be about a secret.

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
+import { Type } from '@sinclair/typebox'
 import { sql } from 'slonik'
 import { ClaimReply, ClaimRequest } from '#bus/messages/claim.ts'
 import { ReportReply, ReportRequest } from '#bus/messages/report.ts'
 import { nodeRequestSubject } from '#bus/subjects.ts'
 import { createDbPool, type DatabasePool } from '#store/pool.ts'
+import { row } from '#store/row.ts'
 import { aFinishedReport } from '../../harness/attempts.ts'
 import { nodeBus } from '../../harness/bus.ts'
 import { createTestDatabase, type TestDatabase } from '../../harness/database.ts'
@@ -70,6 +72,30 @@ test('jobs, claims and ends of attempts are counted', async (t) => {
   bus.connection.publish(nodeRequestSubject(nodeId, 'claim'), '{', { reply: `_INBOX_${nodeId}.x` })
   await claim()
   assert.deepEqual(await values('rgrid_bus_bad_messages_total', 'rgrid_claims_total'), [1, 3])
+  await admin.query(sql.unsafe`truncate jobs, nodes, batches cascade`)
+})
+
+test('what waits is counted by its reason, for how long, and where it could go', async () => {
+  const batch = await make.batch({ size: 1, parallel: 1 })
+  await make.job({ batchId: batch, batchIndex: 0, held: 'batch' })
+  const [retried, later, old] = [await make.job(), await make.job(), await make.job()]
+  await admin.query(sql.unsafe`update jobs set state = 'held', hold = 'backoff', hold_until = now() + interval '1 hour' where id = ${retried}`)
+  await admin.query(sql.unsafe`update jobs set state = 'held', hold = 'not_before', hold_until = now() + interval '1 hour' where id = ${later}`)
+  await admin.query(sql.unsafe`update jobs set queued_at = now() - interval '10 minutes' where id = ${old}`)
+  for (const state of ['ready', 'ready', 'draining', 'lost', 'gone']) await make.node({ state, slots: 3 })
+  const queue = ['queued', 'batch', 'backoff', 'not_before'].map((reason) => `rgrid_queue_jobs{pool="default",reason="${reason}"}`)
+  const nodes = ['ready', 'draining', 'lost'].map((state) => `rgrid_nodes{pool="default",state="${state}"}`)
+  assert.deepEqual(await values(...queue, ...nodes), [1, 1, 1, 1, 2, 1, 1])
+  assert.deepEqual(await values('rgrid_slots{pool="default",state="free"}', 'rgrid_slots{pool="default",state="used"}'), [6, 0])
+  const [age] = await values('rgrid_queue_oldest_seconds')
+  assert.ok(Number(age) >= 600 && Number(age) < 700, String(age))
+  // One that comes back to the queue waits anew; any other change leaves the time alone.
+  await admin.query(sql.unsafe`update jobs set queued_at = now() - interval '1 day' where id in (${retried}, ${old})`)
+  await admin.query(sql.unsafe`update jobs set state = 'queued', hold = null, hold_until = null where id = ${retried}`)
+  await admin.query(sql.unsafe`update jobs set reason = 'x', state = 'queued' where id = ${old}`)
+  const waited = sql.type(row(Type.Object({ waited: Type.Number() })))
+  const hours = (id: string) => admin.oneFirst(waited`select round(extract(epoch from now() - queued_at) / 3600)::int as waited from jobs where id = ${id}`)
+  assert.deepEqual([await hours(retried), await hours(old)], [0, 24])
   await admin.query(sql.unsafe`truncate jobs, nodes, batches cascade`)
 })
 

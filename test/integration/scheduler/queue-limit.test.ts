@@ -2,13 +2,15 @@ import assert from 'node:assert/strict'
 import { after, before, beforeEach, test } from 'node:test'
 import { pino } from 'pino'
 import { sql } from 'slonik'
-import { validateBatch, validateJob } from '#core/job/validate.ts'
+import { validateJob } from '#core/job/validate.ts'
+import { validateBatch } from '#core/job/validate-batch.ts'
 import { RUNTIMES } from '#core/runtimes.ts'
 import { type ClaimStore, createClaimStore } from '#store/claims.ts'
 import { cancelJob } from '#store/job-cancel.ts'
 import { insertBatch, insertJob } from '#store/job-submit.ts'
 import { createDbPool, type DatabasePool } from '#store/pool.ts'
 import { failOverdue, nextOverdueMs } from '#store/queue-limit.ts'
+import { accountDb } from '#store/tenant.ts'
 import { createClaims } from '../../../scheduler/claims.ts'
 import { endAttempt } from '../../../scheduler/finish.ts'
 import { SUCCESS } from '../../harness/attempts.ts'
@@ -23,6 +25,8 @@ let gateway: DatabasePool
 let db: DatabasePool
 let store: ClaimStore
 let make: Factory
+
+const ownDb = () => accountDb(gateway, make.accountId)
 
 before(async () => {
   database = await createTestDatabase()
@@ -42,7 +46,7 @@ after(async () => {
 })
 
 const owner = () => ({ accountId: make.accountId, projectId: make.projectId })
-const submit = async (spec: object = SPEC) => (await gateway.transaction((tx) => insertJob(tx, owner(), validateJob({ spec }, RUNTIMES)))).id
+const submit = async (spec: object = SPEC) => (await ownDb().transaction((tx) => insertJob(tx, owner(), validateJob({ spec }, RUNTIMES)))).id
 /** As if so many seconds had passed. */
 const wait = (seconds: number) => admin.query(sql.unsafe`update jobs set queue_until = queue_until - make_interval(secs => ${seconds})`)
 
@@ -72,13 +76,13 @@ test('a job that runs is not overdue, and after a retry it may wait for as long 
 
 test('a job with a limit can be cancelled', async () => {
   const id = await submit()
-  assert.equal((await gateway.transaction((tx) => cancelJob(tx, make.projectId, id)))?.ended, 1)
+  assert.equal((await ownDb().transaction((tx) => cancelJob(tx, make.projectId, id)))?.ended, 1)
   assert.equal((await make.jobState(id)).state, 'cancelled')
 })
 
 test('an overdue job of a batch makes room for the next, whose time begins then', async () => {
   const batch = validateBatch({ parallel: 1, template: SPEC, items: [{}, {}] }, RUNTIMES)
-  const { id } = await gateway.transaction((tx) => insertBatch(tx, owner(), batch))
+  const { id } = await ownDb().transaction((tx) => insertBatch(tx, owner(), { ...batch, size: batch.jobs.length }, batch.jobs))
   await wait(101)
   assert.deepEqual(await failOverdue(db), { failed: 1, queued: 1 })
   assert.ok(((await nextOverdueMs(db)) ?? 0) > 90_000)

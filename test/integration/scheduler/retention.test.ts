@@ -4,7 +4,9 @@ import { after, before, beforeEach, test } from 'node:test'
 import { sql } from 'slonik'
 import { createObjects, logKey, type Objects } from '#store/objects.ts'
 import { createDbPool, type DatabasePool } from '#store/pool.ts'
-import { changeRetention, RETENTION_STEPS } from '#store/retention.ts'
+import { changeProject } from '#store/projects.ts'
+import { RETENTION_STEPS } from '#store/retention.ts'
+import { accountDb } from '#store/tenant.ts'
 import { collectObjects } from '../../../scheduler/object-collector.ts'
 import { answerUploads } from '../../../scheduler/uploads.ts'
 import { type Attempts, createAttempts } from '../../harness/attempts.ts'
@@ -33,7 +35,7 @@ before(async () => {
 })
 beforeEach(async () => {
   await admin.query(sql.unsafe`truncate jobs, nodes, batches, outbox, pending_objects, events cascade`)
-  await changeRetention(admin, make.projectId, { jobsDays: 90, logsDays: 30, artifactsDays: 30 })
+  await changeProject(admin, make.projectId, { retention: { jobsDays: 90, logsDays: 30, artifactsDays: 30 } })
 })
 after(async () => {
   objects.close()
@@ -80,7 +82,7 @@ async function passDays(days: number): Promise<void> {
 test('artifacts, logs and jobs go each at their own time, by the days of their project', async () => {
   const { jobId } = await work(true)
   await make.job()
-  await changeRetention(gateway, make.projectId, { logsDays: 2, artifactsDays: 5, jobsDays: 9 })
+  await changeProject(accountDb(gateway, make.accountId), make.projectId, { retention: { logsDays: 2, artifactsDays: 5, jobsDays: 9 } })
   await passDays(3)
   assert.deepEqual([await step('artifacts'), await step('logs'), await step('jobs')], [0, 1, 0])
   await passDays(3)

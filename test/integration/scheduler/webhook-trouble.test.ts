@@ -11,6 +11,7 @@ import { serviceBus } from '../../harness/bus.ts'
 import { createTestDatabase, type TestDatabase } from '../../harness/database.ts'
 import { createFactory, type Factory } from '../../harness/factory.ts'
 import { type Behaviour, type Receiver, selfSigned, startReceiver } from '../../harness/receiver.ts'
+import { testSealer } from '../../harness/secret-keys.ts'
 import { anEndpoint, aSecret, deliveriesOf, tell, triesOf } from '../../harness/webhooks.ts'
 
 const log = pino({ level: 'silent' })
@@ -48,7 +49,7 @@ async function at(path: string, behaviour?: Behaviour): Promise<string> {
 /** Runs a worker with the real schedule until so many requests came to the path, and their results are written. */
 async function deliver(path: string, count = 1): Promise<void> {
   const before = receiver.at(path).length
-  const worker = createWebhooks({ db, bus, log, send, disableDays: 5 })
+  const worker = createWebhooks({ db, bus, log, sealer: testSealer, send, disableDays: 5 })
   await worker.start()
   await receiver.until(() => receiver.at(path).length >= before + count).finally(() => worker.stop())
   assert.deepEqual(receiver.faults, [])
@@ -127,7 +128,7 @@ test('a certificate that nobody vouches for is a failed try; one that somebody d
   assert.deepEqual(secure.received, [])
   const endpoint = await anEndpoint(admin, make, { url: secure.url('/tls'), secrets: [secret] })
   await tell(db, make, await make.job(), ['job.started'])
-  const worker = createWebhooks({ db, bus, log, send: createSender({ ...rules, ca: pair.cert }), disableDays: 5 })
+  const worker = createWebhooks({ db, bus, log, sealer: testSealer, send: createSender({ ...rules, ca: pair.cert }), disableDays: 5 })
   await worker.start()
   await secure.until(() => secure.received.length === 1)
   await worker.stop()

@@ -14,7 +14,8 @@ import { serviceBus } from '../../harness/bus.ts'
 import { createTestDatabase, type TestDatabase } from '../../harness/database.ts'
 import { createFactory, type Factory } from '../../harness/factory.ts'
 import { type Receiver, startReceiver } from '../../harness/receiver.ts'
-import { anEndpoint, aSecret, deliveriesOf, tell, triesOf } from '../../harness/webhooks.ts'
+import { testSealer } from '../../harness/secret-keys.ts'
+import { anEndpoint, aSecret, deliveriesOf, sealedSecret, tell, triesOf } from '../../harness/webhooks.ts'
 
 /** Room for everything. */
 const ROOM: DeliveryRoom = { slots: 100, accountSlots: 100, accounts: [], unprovenSlots: 100, slowSlots: 100, destinations: [] }
@@ -49,7 +50,7 @@ after(async () => {
 
 /** A worker that tries again at once, up to so many times. */
 const aWorker = (change: Partial<WebhookOptions> = {}) =>
-  createWebhooks({ db, bus, log, send, disableDays: 5, pauseMs: (failed) => (failed < 10 ? 0 : undefined), ...change })
+  createWebhooks({ db, bus, log, send, sealer: testSealer, disableDays: 5, pauseMs: (failed) => (failed < 10 ? 0 : undefined), ...change })
 
 /** An endpoint at a path of the receiver, that is verified with these secrets. */
 async function at(path: string, change: { secrets?: string[]; events?: string[]; behaviour?: Parameters<Receiver['expect']>[2] } = {}): Promise<string> {
@@ -69,8 +70,12 @@ async function deliver(until: () => boolean, ...workers: ReturnType<typeof aWork
 test('a delivery is signed with both secrets while one takes over from the other, and never with one that has expired', async () => {
   const [old, fresh, expired] = [aSecret(), aSecret(), aSecret()]
   const endpoint = await at('/hook', { secrets: [old, fresh] })
-  await admin.query(sql.unsafe`update webhook_secrets set expires_at = now() + interval '1 hour' where secret = ${old}`)
-  await admin.query(sql.unsafe`insert into webhook_secrets (endpoint_id, secret, expires_at) values (${endpoint}, ${expired}, now() - interval '1 s')`)
+  await admin.query(
+    sql.unsafe`update webhook_secrets set expires_at = now() + interval '1 hour' where id = (select min(id) from webhook_secrets where endpoint_id = ${endpoint})`,
+  )
+  await admin.query(
+    sql.unsafe`insert into webhook_secrets (endpoint_id, secret, expires_at) values (${endpoint}, ${sealedSecret(endpoint, expired)}, now() - interval '1 s')`,
+  )
   const jobId = await make.job()
   await tell(db, make, jobId, ['job.started'], { state: 'running' })
   await deliver(() => receiver.received.length === 1)

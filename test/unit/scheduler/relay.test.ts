@@ -15,6 +15,7 @@ const event = (id: number, about: Partial<StoredEvent>): StoredEvent => ({
   type: 'job.queued',
   data: {},
   createdAt: '2026-11-23T10:00:00.123Z',
+  traceContext: null,
   ...about,
 })
 
@@ -46,3 +47,18 @@ for (const [what, about, subject] of [
     eventSubject('acc_1', 'proj_1', cloud.subject)
   })
 }
+
+test('an event of a traced job names the trace, by the extension of CloudEvents', () => {
+  const traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'
+  const whole = toCloudEvent(event(97, { jobId: 'job_1', traceContext: `${traceparent} congo=1,rojo=2` }))
+  assert.deepEqual([whole.traceparent, whole.tracestate], [traceparent, 'congo=1,rojo=2'])
+  encode(Event, whole)
+  for (const [traceContext, wanted] of [
+    [traceparent, traceparent],
+    [null, undefined],
+    ['what', undefined],
+  ] as const) {
+    const { traceparent: parent, tracestate } = toCloudEvent(event(97, { jobId: 'job_1', traceContext }))
+    assert.deepEqual([parent, tracestate], [wanted, undefined])
+  }
+})
