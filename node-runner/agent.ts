@@ -1,12 +1,13 @@
 import type { Bus } from '#bus/bus.ts'
-import { ClaimReply, ClaimRequest } from '#bus/messages/claim.ts'
+import { type Assignment, ClaimReply, ClaimRequest } from '#bus/messages/claim.ts'
 import { Control, Heartbeat, RenewReply, RenewRequest, Wake } from '#bus/messages/node.ts'
 import { controlSubject, heartbeatSubject, nodeRequestSubject, WAKE_QUEUE, wakeSubject } from '#bus/subjects.ts'
 import { errorText } from '#core/errors.ts'
 import type { Log } from '#core/service/log.ts'
 import { createLoop } from '#core/service/loop.ts'
 import type { Service } from '#core/service/run.ts'
-import { after, pause } from '#core/service/time.ts'
+import { after, monotonicMs, pause } from '#core/service/time.ts'
+import { readTraceContext, traceIdOf } from '#core/service/trace-context.ts'
 import type { Capacity } from './config.ts'
 import { type AttemptRecord, newRecord } from './record.ts'
 import { StopRequest } from './step-error.ts'
@@ -32,12 +33,15 @@ export interface AgentOptions {
   hasRoom(): Promise<boolean>
   /** What has not come to its end by now is left for the next start. */
   leave(): void
+  /** Is told how each claim ended, and how long it took. */
+  claimed(result: 'jobs' | 'none' | 'failed', seconds: number): void
 }
 
 /** The agent as a service that knows what it runs. */
 export interface Agent extends Service {
   /** The attempts in its hands. */
   running(): string[]
+  state(): { free: Capacity; draining: boolean; attempts: AttemptRecord[] }
 }
 
 interface Running {
@@ -97,20 +101,26 @@ export function createAgent(options: AgentOptions): Agent {
         claimAgain = false
         const { slots, memoryBytes } = free()
         if (draining || slots <= 0 || !(await roomOnDisk())) break
-        const { assignments } = await bus.request(
-          nodeRequestSubject(nodeId, 'claim'),
-          ClaimRequest,
-          ClaimReply,
-          { slots, memoryBytes: Math.max(0, memoryBytes) },
-          REQUEST_MS,
-        )
-        for (const assignment of assignments) begin(newRecord(assignment))
+        for (const assignment of await ask({ slots, memoryBytes: Math.max(0, memoryBytes) })) begin(newRecord(assignment))
       } while (claimAgain)
     } catch (error) {
       log.warn({ error: errorText(error) }, 'a claim was not answered')
     } finally {
       claiming = false
       listenWhileFree()
+    }
+  }
+
+  async function ask(room: Capacity): Promise<Assignment[]> {
+    const startedMs = monotonicMs()
+    const told = (result: 'jobs' | 'none' | 'failed') => options.claimed(result, (monotonicMs() - startedMs) / 1000)
+    try {
+      const { assignments } = await bus.request(nodeRequestSubject(nodeId, 'claim'), ClaimRequest, ClaimReply, room, REQUEST_MS)
+      told(assignments.length > 0 ? 'jobs' : 'none')
+      return assignments
+    } catch (error) {
+      told('failed')
+      throw error
     }
   }
 
@@ -123,10 +133,10 @@ export function createAgent(options: AgentOptions): Agent {
   }
 
   function begin(record: AttemptRecord): void {
-    const { attemptId, jobId } = record.assignment
+    const { attemptId, jobId, traceparent, tracestate } = record.assignment
     if (running.has(attemptId)) return
     const stop = new AbortController()
-    log.info({ jobId, attemptId, to: 'preparing' }, 'attempt begun')
+    log.info({ jobId, attemptId, traceId: traceIdOf(readTraceContext(traceparent, tracestate)), to: 'preparing' }, 'attempt begun')
     const done = options
       .run(record, stop.signal)
       .catch((error: unknown) => log.error({ attemptId, error: errorText(error) }, 'an attempt broke'))
@@ -200,6 +210,7 @@ export function createAgent(options: AgentOptions): Agent {
   return {
     name: 'agent',
     running: () => [...running.keys()],
+    state: () => ({ free: free(), draining, attempts: [...running.values()].map(({ record }) => record) }),
     async start() {
       subscriptions.push(bus.subscribe(controlSubject(nodeId), Control, obey))
       for (const record of options.unfinished) begin(record)

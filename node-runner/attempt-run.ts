@@ -2,13 +2,16 @@ import type Docker from 'dockerode'
 import type { Bus } from '#bus/bus.ts'
 import type { Allowed } from '#core/allow-list.ts'
 import type { Log } from '#core/service/log.ts'
+import type { Tracer } from '#core/service/trace.ts'
 import type { Egress } from './egress/egress.ts'
 import type { LogPublisher } from './log/publisher.ts'
 import type { LogSink } from './log/sink.ts'
+import type { RunnerMeters } from './meters.ts'
 import type { AttemptRecord } from './record.ts'
 import type { Reporter } from './report.ts'
 import type { Images } from './steps/image.ts'
 import type { Workspace } from './steps/workspace.ts'
+import type { AttemptWatch } from './watch.ts'
 
 /** What running attempts needs; made once for the node. */
 export interface AttemptDeps {
@@ -25,6 +28,8 @@ export interface AttemptDeps {
   prepareMs: number
   uploadMs: number
   log: Log
+  meters: RunnerMeters
+  tracer: Tracer
   /** Aborted when this process leaves: what is not done stays on disk for the next start. */
   leaving: AbortSignal
 }
@@ -42,4 +47,5 @@ export interface AttemptRun {
   stop: AbortSignal
   sink: LogSink
   publisher: LogPublisher
+  watch: AttemptWatch
 }

@@ -4,6 +4,7 @@ import type { FinishedReport } from '#bus/messages/report.ts'
 import { errorText } from '#core/errors.ts'
 import { secretValues } from '#core/job/secret-values.ts'
 import { nowMs } from '#core/service/time.ts'
+import { traceIdOf } from '#core/service/trace-context.ts'
 import type { AttemptDeps, AttemptRun } from './attempt-run.ts'
 import { containerName } from './docker/options.ts'
 import { execute } from './execute.ts'
@@ -15,6 +16,7 @@ import { type End, endOf, isStale, Leaving, StopRequest } from './step-error.ts'
 import { removeContainer } from './steps/container.ts'
 import { finishedReport, keepLog, keepOutputs } from './steps/keep.ts'
 import { removeWorkDir, removeWorkspace, workspaceOf } from './steps/workspace.ts'
+import { type AttemptWatch, watchAttempt } from './watch.ts'
 
 /**
  * Brings an attempt from wherever its record says it is to its end: work folder, inputs, image, container, outputs, log,
@@ -22,17 +24,22 @@ import { removeWorkDir, removeWorkspace, workspaceOf } from './steps/workspace.t
  * stays. An attempt whose lease is over is cleaned up and not reported; when the process leaves, all stays as it is for the
  * next start. `archiveLater` takes an acknowledged attempt whose log is not archived yet.
  */
-export async function runAttempt(deps: AttemptDeps, record: AttemptRecord, stop: AbortSignal, archiveLater: (attemptId: string) => void): Promise<void> {
+export async function runAttempt(given: AttemptDeps, record: AttemptRecord, stop: AbortSignal, archiveLater: (attemptId: string) => void): Promise<void> {
   const { attemptId } = record.assignment
+  const watch = watchAttempt(record.assignment, given.nodeId, given.meters, given.tracer)
+  const traceId = traceIdOf(watch.context)
+  const deps = traceId === undefined ? given : { ...given, log: given.log.child({ traceId }) }
   const workspace = workspaceOf(deps.dir, attemptId)
   const isNew = (await mkdir(workspace.dir, { recursive: true, mode: 0o700 })) !== undefined
   try {
-    record.report ??= withoutSecrets(record, await runSteps(deps, record, isNew, stop).catch((error: unknown) => brokenReport(record, error, stop)))
+    record.report ??= withoutSecrets(record, await runSteps(deps, record, isNew, stop, watch).catch((error: unknown) => brokenReport(record, error, stop)))
     await saveRecord(workspace, record, true).catch((error: unknown) =>
       deps.log.error({ attemptId, error: errorText(error) }, 'the report could not be written down; it is sent from memory'),
     )
     await removeWorkDir(workspace).catch((error: unknown) => deps.log.error({ attemptId, error: errorText(error) }, 'the work folder could not be removed'))
+    watch.end(record.report.cause)
     const status = await deps.reporter.finished(record.report, deps.leaving)
+    if (status === 'ok') deps.meters.ended(record.report.cause)
     if (status === 'ok' && !record.report.logArchived && record.report.logSeq > 0) {
       await saveRecord(workspace, { ...record, acknowledged: true })
       archiveLater(attemptId)
@@ -41,6 +48,8 @@ export async function runAttempt(deps: AttemptDeps, record: AttemptRecord, stop:
   } catch (error) {
     if (error instanceof Leaving) return
     if (!(error instanceof StopRequest)) throw error
+  } finally {
+    watch.end()
   }
   await removeWorkspace(workspace)
 }
@@ -59,15 +68,19 @@ function withoutSecrets({ assignment }: AttemptRecord, report: FinishedReport): 
 }
 
 /** Throws a StopRequest when the attempt is somebody else's, Leaving when the process goes. */
-async function runSteps(deps: AttemptDeps, record: AttemptRecord, isNew: boolean, stop: AbortSignal): Promise<FinishedReport> {
+async function runSteps(deps: AttemptDeps, record: AttemptRecord, isNew: boolean, stop: AbortSignal, watch: AttemptWatch): Promise<FinishedReport> {
   const { attemptId } = record.assignment
   const workspace = workspaceOf(deps.dir, attemptId)
   const logPath = join(workspace.dir, 'log.ndjson')
   let publisher: LogPublisher | undefined
-  const sink = await createLogSink(logPath, deps.maxLogBytes, () => publisher?.poke())
+  const appended = (bytes: number) => {
+    publisher?.poke()
+    deps.meters.logged(bytes)
+  }
+  const sink = await createLogSink(logPath, deps.maxLogBytes, appended, deps.meters.logCut)
   publisher = createLogPublisher(deps.bus, deps.nodeId, attemptId, logPath, deps.log)
   const secrets = secretValues(record.assignment.spec)
-  const run: AttemptRun = { deps, record, isNew, workspace, logPath, secrets, stop, sink, publisher }
+  const run: AttemptRun = { deps, record, isNew, workspace, logPath, secrets, stop, sink, publisher, watch }
   try {
     if (!isNew) await settleLeft(run)
     record.end ??= await executeToEnd(run)

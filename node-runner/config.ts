@@ -2,7 +2,8 @@ import { availableParallelism, hostname, totalmem } from 'node:os'
 import { type Static, Type } from '@sinclair/typebox'
 import { parseAllowList } from '#core/allow-list.ts'
 import { parseBytes } from '#core/job/quantity.ts'
-import { ConfigError } from '#core/service/config.ts'
+import { ConfigError, MetricsEnv } from '#core/service/config.ts'
+import { TracingEnv } from '#core/service/trace.ts'
 
 const seconds = (defaultValue: number, description: string, minimum = 0.1) => Type.Number({ default: defaultValue, minimum, maximum: 86_400, description })
 
@@ -41,6 +42,8 @@ export const RunnerEnv = Type.Object({
   }),
   RGRID_MIN_FREE_DISK: Type.String({ default: '1Gi', description: 'a node whose disk has less free than this claims nothing' }),
   RGRID_DRAIN_SECONDS: seconds(60, 'how long running jobs may go on after the runner was told to stop', 0),
+  ...MetricsEnv,
+  ...TracingEnv,
   RGRID_LOG_LEVEL: Type.String({ default: 'info', description: 'trace, debug, info, warn, error' }),
 })
 /** See the schema of the same name. */

@@ -7,7 +7,7 @@ import { containerName } from './docker/options.ts'
 import { prepare } from './prepare.ts'
 import { saveRecord } from './record.ts'
 import { type End, StepError } from './step-error.ts'
-import { adoptContainer, type ContainerRun, removeContainer, runContainer } from './steps/container.ts'
+import { adoptContainer, type ContainerRun, type FoundContainer, removeContainer, runContainer } from './steps/container.ts'
 import { removeWorkDir } from './steps/workspace.ts'
 
 /**
@@ -57,12 +57,13 @@ async function goOn(run: AttemptRun, { container, startedAtMs }: Started): Promi
   deps.log.info({ jobId: record.assignment.jobId, attemptId: record.assignment.attemptId }, 'container of an earlier run taken over')
   record.startedAtMs = startedAtMs
   tellRunning(run)
-  return adoptContainer(container, containerRun(run), {
+  const found: FoundContainer = {
     startedAtMs,
     stopping: record.stopping,
     known: sink.known,
     lost: () => void sink.say('rgrid: the runner was away, and a part of the output may be missing here').catch(() => undefined),
-  })
+  }
+  return run.watch.step('run', () => adoptContainer(container, containerRun(run), found))
 }
 
 /** What an earlier run half made goes first; the log stays, and goes on. */
@@ -74,7 +75,8 @@ async function prepareAnew(run: AttemptRun): Promise<Docker.Container> {
   }
   const limitMs = Math.min(deps.prepareMs, (record.assignment.spec.prepareTimeoutSeconds ?? Number.POSITIVE_INFINITY) * 1000)
   try {
-    return await withDeadline('preparing', limitMs, (signal) => prepare(run, signal), AbortSignal.any([stop, deps.leaving]))
+    const signal = AbortSignal.any([stop, deps.leaving])
+    return await run.watch.step('prepare', () => withDeadline('preparing', limitMs, (limit) => prepare(run, limit), signal))
   } catch (error) {
     if (!(error instanceof DeadlineError)) throw error
     throw new StepError('prepare_timeout', `image, inputs and requirements took longer than ${limitMs / 1000} s (prepareTimeoutSeconds)`, { transient: true })
@@ -84,9 +86,13 @@ async function prepareAnew(run: AttemptRun): Promise<Docker.Container> {
 async function start(run: AttemptRun, container: Docker.Container): Promise<End> {
   // From here on the container may run, whoever looks at it next.
   await saveRecord(run.workspace, run.record)
-  return runContainer(container, containerRun(run), () => {
-    run.record.startedAtMs = nowMs()
-    tellRunning(run)
+  return run.watch.step('run', () => {
+    const started = run.watch.begin('start')
+    return runContainer(container, containerRun(run), () => {
+      run.record.startedAtMs = nowMs()
+      started()
+      tellRunning(run)
+    }).finally(() => started(new Error('not started')))
   })
 }
 

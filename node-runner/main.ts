@@ -2,12 +2,15 @@ import { mkdir, statfs } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import Docker from 'dockerode'
 import { connectNode } from '#bus/bus.ts'
+import { meterBus } from '#bus/meters.ts'
 import { parseAllowList } from '#core/allow-list.ts'
 import { readConfig } from '#core/service/config.ts'
 import { createLog } from '#core/service/log.ts'
 import { createLoop } from '#core/service/loop.ts'
+import { createMetrics, metricsListener } from '#core/service/metrics.ts'
 import { runMain, runServices } from '#core/service/run.ts'
 import { nowMs } from '#core/service/time.ts'
+import { openTracing } from '#core/service/trace.ts'
 import { createAgent } from './agent.ts'
 import { runAttempt } from './attempt.ts'
 import type { AttemptDeps } from './attempt-run.ts'
@@ -18,6 +21,7 @@ import { obtainIdentity, renewIdentity } from './identity.ts'
 import { createImageCollector, imageDiskPercent } from './image/collector.ts'
 import { openImageRecord } from './image/record.ts'
 import { createLogArchiver } from './log/archiver.ts'
+import { createRunnerMeters, meterNode } from './meters.ts'
 import { createReporter } from './report.ts'
 import { findLeftovers } from './resume.ts'
 import { createImages } from './steps/image.ts'
@@ -47,12 +51,16 @@ async function main(): Promise<void> {
   const { nodeId } = identity
   let halfLifeMs = (nowMs() + Date.parse(identity.expiresAt)) / 2
   const bus = await connectNode({ nodeId, url: identity.natsUrl, jwt: () => identity.jwt, seed: () => identity.seed, log })
+  const metrics = createMetrics(env.RGRID_METRICS_LISTEN !== undefined)
+  meterBus(metrics, bus)
+  const meters = createRunnerMeters(metrics)
+  const tracing = await openTracing('node-runner', env, metrics, log)
   const leaving = new AbortController()
   const reporter = createReporter(bus, nodeId, log)
   const leftovers = await findLeftovers(dir, log)
 
   const imageRecord = await openImageRecord(dir, log, nowMs)
-  const images = createImages(docker, imageRecord)
+  const images = createImages(docker, imageRecord, meters.pulled)
   const allowed = parseAllowList('RGRID_EGRESS_ALLOW', env.RGRID_EGRESS_ALLOW)
   const egress = createEgress(docker, nodeId, dir, allowed)
   const deps: AttemptDeps = {
@@ -69,6 +77,8 @@ async function main(): Promise<void> {
     prepareMs: env.RGRID_PREPARE_SECONDS * 1000,
     uploadMs: env.RGRID_UPLOAD_SECONDS * 1000,
     log,
+    meters,
+    tracer: tracing.tracer,
     leaving: leaving.signal,
   }
   const archiver = createLogArchiver(deps)
@@ -86,9 +96,11 @@ async function main(): Promise<void> {
     unfinished: leftovers.unfinished,
     run: (record, stop) => runAttempt(deps, record, stop, archiver.add),
     listContainers: () => listContainers(docker, nodeId),
-    hasRoom: async () => (await freeBytes(dir)) >= minFreeBytes,
+    hasRoom: async () => (await diskBytes(dir)).free >= minFreeBytes,
     leave: () => leaving.abort(),
+    claimed: meters.claimed,
   })
+  meterNode(metrics, { agent, capacity, disk: () => diskBytes(dir), refusedPackets: egress.refusedPackets })
   const credentials = createLoop({
     name: 'credentials',
     everyMs: CREDENTIAL_LOOK_MS,
@@ -115,14 +127,19 @@ async function main(): Promise<void> {
   })
 
   const stopTimeoutMs = (env.RGRID_DRAIN_SECONDS + MAX_GRACE_SECONDS + 60) * 1000
-  await runServices(log, [credentials, archiver.loop, agent, housekeeping, imageCollector], stopTimeoutMs)
+  await runServices(
+    log,
+    [...metricsListener(metrics, env.RGRID_METRICS_LISTEN, log), credentials, archiver.loop, agent, housekeeping, imageCollector],
+    stopTimeoutMs,
+  )
+  await tracing.stop()
   await bus.close()
   await egress.remove()
 }
 
-async function freeBytes(path: string): Promise<number> {
+async function diskBytes(path: string): Promise<{ free: number; used: number }> {
   const disk = await statfs(path)
-  return disk.bavail * disk.bsize
+  return { free: disk.bavail * disk.bsize, used: (disk.blocks - disk.bfree) * disk.bsize }
 }
 
 await runMain(main)

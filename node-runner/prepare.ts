@@ -10,6 +10,7 @@ import { fetchInputs } from './steps/inputs.ts'
 import { takeSnapshot } from './steps/outputs.ts'
 import { installRequirements, SITE_PACKAGES } from './steps/requirements.ts'
 import { createWorkspace } from './steps/workspace.ts'
+import { traceVariables } from './watch.ts'
 
 /**
  * Makes everything ready and returns the container, created and not started. Files and image are prepared side by side,
@@ -20,7 +21,9 @@ export async function prepare(run: AttemptRun, signal: AbortSignal): Promise<Doc
   const job = record.assignment
   const noted = saveRecord(workspace, record)
   const confirmation = createConfirmation(run, signal)
-  const files = createWorkspace(workspace, job.spec.diskBytes).then(() => fetchInputs(job, workspace.workDir, deps.allowed, signal))
+  const files = createWorkspace(workspace, job.spec.diskBytes).then(() =>
+    run.watch.step('inputs', () => fetchInputs(job, workspace.workDir, deps.allowed, signal)),
+  )
   const created = create(run, files, signal)
   // All are waited for, whatever happens to one, so that nothing is made behind the clean-up's back.
   const ends = await Promise.allSettled([files, created, noted, confirmation.first])
@@ -61,7 +64,7 @@ function createConfirmation(run: AttemptRun, signal: AbortSignal): { first: Prom
 async function create(run: AttemptRun, files: Promise<void>, signal: AbortSignal): Promise<Docker.Container> {
   const { deps, record, workspace } = run
   const job = record.assignment
-  const image = deps.images.ensure(job.spec.image, signal)
+  const image = run.watch.step('image', () => deps.images.ensure(job.spec.image, signal))
   image.catch(() => undefined)
   const sandbox = {
     nodeId: deps.nodeId,
@@ -71,16 +74,17 @@ async function create(run: AttemptRun, files: Promise<void>, signal: AbortSignal
     maxLogBytes: deps.maxLogBytes,
     dir: deps.dir,
   }
-  const env: Record<string, string> = {}
+  // A job that brings a trace of its own keeps it.
+  const env: Record<string, string> = 'TRACEPARENT' in job.spec.env ? {} : traceVariables(run.watch.context)
   if (job.spec.requirements !== null) {
     await Promise.all([files, image])
-    await install(run, sandbox, signal)
+    await run.watch.step('requirements', () => install(run, sandbox, signal))
     env.PYTHONPATH = [SITE_PACKAGES, job.spec.env.PYTHONPATH].filter((path) => path !== undefined && path !== '').join(':')
   }
-  const container = await deps.docker.createContainer(containerOptions(job, { ...sandbox, env })).catch(async (error: { statusCode?: number }) => {
+  const createFrom = (imageId: string) => run.watch.step('create', () => deps.docker.createContainer(containerOptions(job, { ...sandbox, imageId, env })))
+  const container = await createFrom(sandbox.imageId).catch(async (error: { statusCode?: number }) => {
     if (error.statusCode !== 404) throw error
-    const { id } = await image
-    return deps.docker.createContainer(containerOptions(job, { ...sandbox, imageId: id, env }))
+    return createFrom((await image).id)
   })
   record.imageDigest = (await image).digest
   return container

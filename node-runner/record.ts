@@ -36,6 +36,15 @@ export const AttemptRecord = Type.Object({
 /** See the schema of the same name. */
 export type AttemptRecord = Static<typeof AttemptRecord>
 
+/** Where an attempt is on its way through this node. */
+export const PHASES = ['preparing', 'running', 'finishing'] as const
+
+/** Of an attempt that this node has in its hands. */
+export function attemptPhase(record: AttemptRecord): (typeof PHASES)[number] {
+  if (record.end !== null || record.report !== null) return 'finishing'
+  return record.startedAtMs === null ? 'preparing' : 'running'
+}
+
 const NAME = 'attempt.json'
 
 /** The record of an attempt that begins. */

@@ -6,12 +6,14 @@ import type Docker from 'dockerode'
 import type { Allowed } from '#core/allow-list.ts'
 import { CommandError, runCommand } from '../command.ts'
 import { LABELS } from '../docker/options.ts'
-import { type Chains, egressRules } from './rules.ts'
+import { type Chains, egressRules, refusedIn } from './rules.ts'
 
 /** The network of jobs that asked for one. */
 export interface Egress {
   /** Makes sure that the bridge and its rules are there, and returns the network's name. Throws when they cannot be. */
   ensure(): Promise<string>
+  /** Packets that the rules refused since the start of this process, as far as they were seen. */
+  refusedPackets(): Promise<number>
   /** Takes network and rules away. */
   remove(): Promise<void>
 }
@@ -31,6 +33,7 @@ export function createEgress(docker: Docker, nodeId: string, dir: string, allowe
     await ensureBridge(docker, bridge, { [LABELS.node]: nodeId, [LABELS.dir]: dir })
     // Checked before each job, as something else on the machine may have flushed them.
     await runCommand('iptables-restore', ['-w', '-n'], egressRules(chains, allowed, nameServers(), hostAddresses()))
+    seen = 0
     for (const [from, to] of jumps) {
       const jump = ['-i', bridge, '-j', to]
       const there = await runCommand('iptables', ['-w', '-C', from, ...jump]).then(
@@ -42,7 +45,18 @@ export function createEgress(docker: Docker, nodeId: string, dir: string, allowe
     return bridge
   }
 
+  // Making the rules anew begins their counts anew: what came between the last look and that is not counted.
+  let refused = 0
+  let seen: number | undefined
+
   return {
+    async refusedPackets() {
+      const lists = await Promise.all(Object.values(chains).map((chain) => runCommand('iptables', ['-w', '-nvxL', chain]).catch(() => '')))
+      const now = lists.reduce((sum, list) => sum + refusedIn(list), 0)
+      refused += now - (seen !== undefined && now < seen ? 0 : (seen ?? now))
+      seen = now
+      return refused
+    },
     ensure() {
       pending ??= make().finally(() => {
         pending = undefined

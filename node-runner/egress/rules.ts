@@ -52,3 +52,8 @@ export function egressRules(chains: Chains, allowed: readonly Allowed[], nameSer
     '',
   ].join('\n')
 }
+
+/** The packets that the rules of a chain refused, of what `iptables -nvxL` prints: packets, bytes, target, … */
+export function refusedIn(listing: string): number {
+  return [...listing.matchAll(/^\s*(\d+)\s+\d+\s+REJECT\s/gm)].reduce((sum, match) => sum + Number(match[1]), 0)
+}

@@ -29,9 +29,10 @@ const FULL_DISK_MS = 1000
 
 /**
  * Opens the log, and goes on where an earlier run of this process ended. Output is put together for 10 ms or 32 KiB; the
- * first after a pause goes at once. More than `maxBytes` is dropped with a notice. `appended` is called after each line.
+ * first after a pause goes at once. More than `maxBytes` is dropped with a notice. `appended` is told the bytes of each line, `cutOff` when the
+ * limit is reached.
  */
-export async function createLogSink(path: string, maxBytes: number, appended: () => void): Promise<LogSink> {
+export async function createLogSink(path: string, maxBytes: number, appended: (bytes: number) => void, cutOff: () => void = () => undefined): Promise<LogSink> {
   const known = await recoverLog(path)
   const file: FileHandle = await open(path, known.seq === 0 ? 'w' : 'r+', 0o600)
   const closing = new AbortController()
@@ -50,7 +51,7 @@ export async function createLogSink(path: string, maxBytes: number, appended: ()
     appending = appending.then(async () => {
       await writeWhole(line)
       written += line.length
-      appended()
+      appended(line.length)
     })
     return appending
   }
@@ -98,6 +99,7 @@ export async function createLogSink(path: string, maxBytes: number, appended: ()
       add(stream, whole.subarray(0, maxBytes - kept))
       add('system', Buffer.from(`\nthe log is cut here: it is longer than ${formatBytes(maxBytes)}; the job goes on\n`))
       cut = true
+      cutOff()
       return flush()
     }
     kept += whole.length

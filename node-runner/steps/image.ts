@@ -1,7 +1,8 @@
 import type Docker from 'dockerode'
 import { lines } from '#core/lines.ts'
-import { pause, untilAborted } from '#core/service/time.ts'
+import { monotonicMs, pause, untilAborted } from '#core/service/time.ts'
 import type { ImageRecord } from '../image/record.ts'
+import type { PullResult } from '../meters.ts'
 import { StepError } from '../step-error.ts'
 
 /** An image that is on the machine. */
@@ -32,9 +33,14 @@ const PAUSE_MS = 2000
 
 /**
  * See the interface. Pulls and uses are noted in `record`. A pull that nobody waits for any more is called off: engine
- * 20.10 notices it with the next byte that comes, but no later attempt has to wait for a pull that hangs.
+ * 20.10 notices it with the next byte that comes, but no later attempt has to wait for a pull that hangs. `told` hears how
+ * each pull ended.
  */
-export function createImages(docker: Docker, record: Pick<ImageRecord, 'pulled' | 'used'>): Images {
+export function createImages(
+  docker: Docker,
+  record: Pick<ImageRecord, 'pulled' | 'used'>,
+  told: (result: PullResult, seconds: number) => void = () => undefined,
+): Images {
   const pulls = new Map<string, Pull>()
   const wanted = new Map<string, number>()
 
@@ -56,6 +62,12 @@ export function createImages(docker: Docker, record: Pick<ImageRecord, 'pulled' 
       if (pulls.get(reference) === pull) pulls.delete(reference)
     }
     pull.done.then(forget, forget)
+    const startedMs = monotonicMs()
+    const tell = (result: PullResult) => told(result, (monotonicMs() - startedMs) / 1000)
+    pull.done.then(
+      () => tell('pulled'),
+      (error: unknown) => tell(stop.signal.aborted ? 'called_off' : error instanceof StepError && !error.transient ? 'refused' : 'failed'),
+    )
     return pull
   }
 

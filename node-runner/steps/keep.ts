@@ -28,7 +28,10 @@ export async function keepOutputs(run: AttemptRun, report: FinishedReport): Prom
     const { attemptId, leaseToken } = record.assignment
     void deps.reporter.progress({ kind: 'progress', attemptId, leaseToken, state: 'finishing', imageDigest: record.imageDigest })
     const either = AbortSignal.any([stop, deps.leaving])
-    report.artifacts = await untilAborted(uploadOutputs(collected.files, askUploads(deps, record.assignment, either), deps.uploadMs, either), either)
+    const upload = () => untilAborted(uploadOutputs(collected.files, askUploads(deps, record.assignment, either), deps.uploadMs, either), either)
+    report.artifacts = await run.watch.step('upload', upload)
+    const bytes = report.artifacts.reduce((sum, artifact) => sum + artifact.sizeBytes, 0)
+    deps.meters.uploaded('output', report.artifacts.length, bytes)
   } catch (error) {
     if (deps.leaving.aborted) throw new Leaving()
     const end = endOf(error, stop)
@@ -46,7 +49,8 @@ export async function keepLog(run: AttemptRun): Promise<boolean> {
   const staleOrLeaving = AbortSignal.any([deps.leaving, staleSignal(stop)])
   if (!(await publisher.finish(sink.written(), staleOrLeaving))) throw isStale(stop) ? new StopRequest('stale') : new Leaving()
   try {
-    return await withDeadline('archiving the log', ARCHIVE_MS, (signal) => archiveLog(deps, record.assignment, run.logPath, signal), staleOrLeaving)
+    const archive = (signal: AbortSignal) => archiveLog(deps, record.assignment, run.logPath, signal)
+    return await run.watch.step('archive', () => withDeadline('archiving the log', ARCHIVE_MS, archive, staleOrLeaving))
   } catch (error) {
     deps.log.warn({ attemptId: record.assignment.attemptId, error: errorText(error) }, 'the log is archived later')
     return false
@@ -57,7 +61,7 @@ export async function keepLog(run: AttemptRun): Promise<boolean> {
 export async function archiveLog(deps: AttemptDeps, lease: { attemptId: string; leaseToken: string }, path: string, signal: AbortSignal): Promise<boolean> {
   const puts = await askUploads(deps, lease, signal)([], true)
   if (!puts?.log) return false
-  await uploadLog(path, puts.log, signal)
+  deps.meters.uploaded('log', 1, await uploadLog(path, puts.log, signal))
   return true
 }
 

@@ -59,8 +59,8 @@ export async function uploadOutputs(files: readonly OutputFile[], ask: AskUpload
   return artifacts
 }
 
-/** Archives the log file: gzip, in one PUT. Its size is not known before, so it is made in memory (bounded by the log's limit). */
-export async function uploadLog(path: string, put: PresignedPut, signal: AbortSignal): Promise<void> {
+/** Archives the log file: gzip, in one PUT. Its size is not known before, so it is made in memory (bounded by the log's limit). Returns it. */
+export async function uploadLog(path: string, put: PresignedPut, signal: AbortSignal): Promise<number> {
   const handle = await open(path, 'r')
   const parts: Buffer[] = []
   await pipeline(handle.createReadStream({ autoClose: true }), createGzip(), async (source) => {
@@ -68,6 +68,7 @@ export async function uploadLog(path: string, put: PresignedPut, signal: AbortSi
   })
   const body = Buffer.concat(parts)
   await withRetries('the log', signal, () => send(put, [body], body.length, signal))
+  return body.length
 }
 
 async function hashFile(file: OutputFile): Promise<string> {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { egressRules, REFUSED_RANGES } from '../../../node-runner/egress/rules.ts'
+import { egressRules, REFUSED_RANGES, refusedIn } from '../../../node-runner/egress/rules.ts'
 
 const chains = { forward: 'F', input: 'I' }
 
@@ -18,4 +18,15 @@ test('both chains are replaced at once, exceptions stand before refusals, and th
 test('the metadata address and every private range are refused', () => {
   for (const range of ['169.254.0.0/16', '10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10', '127.0.0.0/8'])
     assert.ok(REFUSED_RANGES.includes(range))
+})
+
+test('the packets that a chain refused are counted of what iptables prints', () => {
+  const listing = `Chain RGRID-F-1 (1 references)
+    pkts      bytes target     prot opt in     out     source               destination
+     900    12000 RETURN     all  --  *      *       0.0.0.0/0            0.0.0.0/0            ctstate RELATED,ESTABLISHED
+       3      180 REJECT     all  --  *      *       0.0.0.0/0            10.0.0.0/8           reject-with icmp-port-unreachable
+       4      240 REJECT     0    --  *      *       0.0.0.0/0            169.254.0.0/16       reject-with icmp-port-unreachable
+`
+  assert.equal(refusedIn(listing), 7)
+  assert.equal(refusedIn(''), 0)
 })
