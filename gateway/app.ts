@@ -3,21 +3,32 @@ import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from '@fastify/typ
 import websocket from '@fastify/websocket'
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from 'fastify'
 import { RGridError } from '#core/errors.ts'
+import { authoriseRequests } from './access/authorise.ts'
+import { createCallers } from './access/callers.ts'
 import type { GatewayDeps } from './deps.ts'
-import { requireKey } from './plugins/auth.ts'
+import { createKnownLimits } from './limits/known-limits.ts'
+import { limitRequests } from './limits/rate-limit.ts'
 import { registerErrors, sendFrameworkError } from './plugins/errors.ts'
 import { registerHealth } from './plugins/health.ts'
 import { meterRequests } from './plugins/meter.ts'
 import { registerOpenApi } from './plugins/openapi.ts'
+import { traceRequests } from './plugins/trace.ts'
+import { accountRoutes } from './routes/account.ts'
+import { auditRoutes } from './routes/audit.ts'
 import { batchRoutes } from './routes/batches.ts'
 import { doctorRoutes } from './routes/doctor.ts'
 import { eventRoutes } from './routes/events.ts'
 import { fileRoutes } from './routes/files.ts'
 import { jobRoutes } from './routes/jobs.ts'
+import { keyRoutes } from './routes/keys.ts'
+import { limitRoutes } from './routes/limits.ts'
 import { logSearchRoutes } from './routes/log-search.ts'
 import { logRoutes } from './routes/logs.ts'
+import { memberRoutes } from './routes/members.ts'
 import { nodeDoorRoutes, nodeRoutes } from './routes/nodes.ts'
 import { projectRoutes } from './routes/projects.ts'
+import { secretRoutes } from './routes/secrets.ts'
+import { signInRoutes } from './routes/sign-in.ts'
 import { webhookDeliveryRoutes } from './routes/webhook-deliveries.ts'
 import { webhookRoutes } from './routes/webhooks.ts'
 
@@ -38,10 +49,13 @@ export async function buildApp(deps: GatewayDeps): Promise<FastifyInstance> {
     genReqId: () => randomUUID(),
     frameworkErrors: sendFrameworkError,
     forceCloseConnections: 'idle',
+    // The longest that an address holds is the name of a secret.
+    routerOptions: { maxParamLength: 1024 },
   }).withTypeProvider<TypeBoxTypeProvider>()
   app.setValidatorCompiler(TypeBoxValidatorCompiler)
   app.removeContentTypeParser('text/plain')
   registerErrors(app as unknown as FastifyInstance)
+  traceRequests(app as unknown as FastifyInstance, deps.tracer)
   // Followers would keep the server open for as long as their jobs run: they are told and let go before it closes.
   const stopping = new AbortController()
   app.addHook('preClose', async () => stopping.abort())
@@ -59,12 +73,21 @@ export async function buildApp(deps: GatewayDeps): Promise<FastifyInstance> {
   // Clients have nothing to say over it; who reads it is told and let go by what sends.
   await app.register(websocket, { options: { maxPayload: 1024 }, preClose: async () => undefined })
   registerHealth(app as unknown as FastifyInstance, deps)
-  await app.register(nodeDoorRoutes, { prefix: '/v1', deps })
   await app.register(
     async (keyed) => {
-      requireKey(keyed as unknown as FastifyInstance, deps)
+      authoriseRequests(keyed as unknown as FastifyInstance, deps, createCallers(deps.pool, deps.oidc))
+      const known = createKnownLimits(deps.pool)
+      limitRequests(keyed as unknown as FastifyInstance, known, stopping.signal)
       for (const routes of [
+        nodeDoorRoutes,
+        signInRoutes,
+        accountRoutes,
+        memberRoutes,
+        keyRoutes,
+        auditRoutes,
+        limitRoutes,
         projectRoutes,
+        secretRoutes,
         jobRoutes,
         batchRoutes,
         logRoutes,
@@ -76,7 +99,7 @@ export async function buildApp(deps: GatewayDeps): Promise<FastifyInstance> {
         webhookRoutes,
         webhookDeliveryRoutes,
       ])
-        await keyed.register(routes, { deps, stopping: stopping.signal })
+        await keyed.register(routes, { deps, known, stopping: stopping.signal })
     },
     { prefix: '/v1' },
   )

@@ -1,5 +1,7 @@
 import { type Static, Type } from '@sinclair/typebox'
+import { SealerEnv } from '#core/sealer.ts'
 import { MetricsEnv } from '#core/service/config.ts'
+import { TracingEnv } from '#core/service/trace.ts'
 import { WebhookEnv } from '#core/webhook-targets.ts'
 import { ObjectsEnv } from '#store/config.ts'
 
@@ -14,10 +16,21 @@ export const GatewayEnv = Type.Object({
   RGRID_NATS_SIGNING_SEED: Type.String({ description: 'seed of the account’s signing key (signing.seed), to make the credentials of nodes' }),
   RGRID_NODE_JWT_SECONDS: Type.Integer({ default: 3600, minimum: 60, maximum: 86_400, description: 'how long a node’s credential is good' }),
   ...ObjectsEnv,
+  ...SealerEnv,
   RGRID_URL_SECONDS: Type.Integer({ default: 3600, minimum: 60, maximum: 86_400, description: 'how long presigned addresses given to clients are good' }),
+  RGRID_SLOT_HOUR_MICRONS: Type.Integer({
+    default: 4800,
+    minimum: 0,
+    maximum: 1_000_000_000,
+    description: 'what an hour of a slot costs, in microns (1 EUR = 1,000,000): by it jobs are charged, and monthly limits reserved',
+  }),
   RGRID_RUNTIMES_FILE: Type.Optional(Type.String({ description: 'path of a JSON object: runtime name → image reference, instead of the built-in ones' })),
+  RGRID_OIDC_FILE: Type.Optional(
+    Type.String({ description: 'path of a JSON list of the issuers whose tokens are taken (SIGN_IN.md); without it only API keys are' }),
+  ),
   ...WebhookEnv,
   ...MetricsEnv,
+  ...TracingEnv,
   RGRID_LOG_LEVEL: Type.String({ default: 'info', description: 'trace, debug, info, warn, error' }),
 })
 /** See the schema of the same name. */

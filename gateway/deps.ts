@@ -1,24 +1,47 @@
 import type { Bus } from '#bus/bus.ts'
 import type { Minter } from '#bus/credentials.ts'
 import type { RuntimeTable } from '#core/runtimes.ts'
+import type { Sealer } from '#core/sealer.ts'
 import type { Log } from '#core/service/log.ts'
 import type { Metrics } from '#core/service/metrics.ts'
+import type { Tracer } from '#core/service/trace.ts'
 import type { WebhookTargets } from '#core/webhook-targets.ts'
 import type { Objects } from '#store/objects.ts'
 import type { DatabasePool } from '#store/pool.ts'
+import type { TenantDb } from '#store/tenant.ts'
+import type { KnownLimits } from './limits/known-limits.ts'
+import type { Oidc } from './oidc/oidc.ts'
 
 /** What the routes need; made in main.ts, or by a test. */
 export interface GatewayDeps {
-  db: DatabasePool
+  /** Sees no tenant's row by itself: routes use the caller's view, `dbOf(request)`. */
+  pool: DatabasePool
   bus: Bus
   objects: Objects
+  sealer: Sealer
   minter: Minter
   runtimes: RuntimeTable
   log: Log
   metrics: Metrics
+  tracer: Tracer
   /** Address of NATS that nodes are told. */
   natsNodeUrl: string
   nodeJwtSeconds: number
   urlSeconds: number
+  /** What an hour of a slot costs, in microns. */
+  slotHourMicrons: number
   webhookTargets: WebhookTargets
+  /** Takes tokens of people; without it only keys are taken. */
+  oidc?: Pick<Oidc, 'verify' | 'logins'> | undefined
+}
+
+/** The same with one account's view of the database. */
+export type TenantDeps = Omit<GatewayDeps, 'pool'> & { db: TenantDb }
+
+/** What every group of routes is given. */
+export interface RouteOptions {
+  deps: GatewayDeps
+  known: KnownLimits
+  /** Is aborted when the gateway stops. */
+  stopping: AbortSignal
 }

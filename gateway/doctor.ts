@@ -1,7 +1,7 @@
 import { errorText } from '#core/errors.ts'
 import { withDeadline } from '#core/service/time.ts'
 import { examineDatabase, type Finding, knownKeys, MAX_PROBLEMS, WANTED_OBJECTS } from '#store/doctor.ts'
-import type { GatewayDeps } from './deps.ts'
+import type { TenantDeps } from './deps.ts'
 
 /** An event that waits longer than this is not being relayed. */
 const OUTBOX_SECONDS = 10
@@ -12,11 +12,11 @@ const PAGE = 1000
 const ANSWER_MS = 2000
 
 /** Looks at the whole installation: the database, and the object store beside it. */
-export async function examine(deps: GatewayDeps, signal: AbortSignal): Promise<Finding[]> {
+export async function examine(deps: TenantDeps, signal: AbortSignal): Promise<Finding[]> {
   return [...(await examineDatabase(deps.db, OUTBOX_SECONDS)), await examineBus(deps), await examineObjects(deps, signal)]
 }
 
-async function examineBus(deps: GatewayDeps): Promise<Finding> {
+async function examineBus(deps: TenantDeps): Promise<Finding> {
   const finding: Finding = { name: 'the bus answers', checked: 1, problems: [], hint: 'is NATS running, and does RGRID_NATS_URL name it?' }
   await withDeadline('NATS', ANSWER_MS, () => deps.bus.connection.flush()).catch((error: unknown) =>
     finding.problems.push(`NATS does not answer: ${errorText(error)}`),
@@ -25,7 +25,7 @@ async function examineBus(deps: GatewayDeps): Promise<Finding> {
 }
 
 /** What is listed is kept, bounded in number; each row takes its object out of it, and what is left has no row. */
-async function examineObjects(deps: GatewayDeps, signal: AbortSignal): Promise<Finding> {
+async function examineObjects(deps: TenantDeps, signal: AbortSignal): Promise<Finding> {
   const finding: Finding = {
     name: 'object storage matches its rows',
     checked: 0,
@@ -56,7 +56,7 @@ async function examineObjects(deps: GatewayDeps, signal: AbortSignal): Promise<F
 type Kind = (typeof WANTED_OBJECTS)[number]
 
 async function compareRows(
-  deps: GatewayDeps,
+  deps: TenantDeps,
   kind: Kind,
   listed: Map<string, number>,
   lastKey: string | undefined,
@@ -83,7 +83,7 @@ async function compareRows(
 }
 
 /** Whether the row still says that there is an object: it is among the first behind an id that is one place shorter. */
-async function knownAgain(deps: GatewayDeps, kind: Kind, id: string): Promise<boolean> {
+async function knownAgain(deps: TenantDeps, kind: Kind, id: string): Promise<boolean> {
   return (await kind.page(deps.db, id.slice(0, -1), 40)).some((row) => row.id === id)
 }
 
@@ -93,7 +93,7 @@ function isNotBehind(key: string, lastKey: string): boolean {
 }
 
 /** Looked up once more, as an attempt may have ended, or the object been deleted, while this ran. */
-async function nameStrays(deps: GatewayDeps, keys: string[], problems: string[], signal: AbortSignal): Promise<void> {
+async function nameStrays(deps: TenantDeps, keys: string[], problems: string[], signal: AbortSignal): Promise<void> {
   while (keys.length > 0 && problems.length < MAX_PROBLEMS) {
     signal.throwIfAborted()
     const page = keys.splice(0, PAGE)

@@ -3,8 +3,8 @@ import type { Event } from '#bus/messages/event.ts'
 import type { StreamStart, StreamState } from '#bus/ordered-tail.ts'
 import { eventSubject, projectEventsSubject } from '#bus/subjects.ts'
 import { cloudEventType, type EventType } from '#core/event-types.ts'
-import type { Principal } from '#store/api-keys.ts'
-import type { GatewayDeps } from './deps.ts'
+import type { Principal } from './access/caller.ts'
+import type { TenantDeps } from './deps.ts'
 import type { ServerSentEvent } from './sse.ts'
 
 /** Which events of the project a reader wants, and from where on: behind the event with this id, since a time, or from now. */
@@ -45,7 +45,7 @@ const CLOCKS_MS = 60_000
  * read the state anew. Then the events as they happen. Nothing is read ahead but 100 messages. The caller must iterate.
  */
 export async function openEventStream(
-  deps: GatewayDeps,
+  deps: TenantDeps,
   principal: Principal,
   query: EventQuery,
 ): Promise<(signal: AbortSignal) => AsyncGenerator<ServerSentEvent>> {

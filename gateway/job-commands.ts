@@ -3,17 +3,14 @@ import { controlSubject } from '#bus/subjects.ts'
 import { wakeNodes } from '#bus/wake.ts'
 import type { CancelResult } from '#core/api.ts'
 import { type Issue, RGridError, validationError } from '#core/errors.ts'
-import type { ValidJob } from '#core/job/validate.ts'
-import type { Principal } from '#store/api-keys.ts'
+import { MAX_ISSUES, type ValidJob } from '#core/job/validate.ts'
 import type { Cancelled } from '#store/job-cancel.ts'
 import { readyFiles } from '#store/job-submit.ts'
-import type { GatewayDeps } from './deps.ts'
-
-/** The most faults that one answer names. */
-const MAX_ISSUES = 50
+import type { Principal } from './access/caller.ts'
+import type { TenantDeps } from './deps.ts'
 
 /** Tells nodes to stop what was cancelled, and wakes others for what came free. */
-export function afterCancel(deps: GatewayDeps, cancelled: Cancelled): CancelResult {
+export function afterCancel(deps: Pick<TenantDeps, 'bus'>, cancelled: Cancelled): CancelResult {
   for (const { nodeId, attemptId } of cancelled.running) deps.bus.publish(controlSubject(nodeId), Control, { kind: 'cancel', attemptId })
   wakeNodes(deps.bus, cancelled.queued)
   return { cancelled: cancelled.ended, requested: cancelled.requested }
@@ -28,14 +25,18 @@ export function checkProject(principal: Principal, named: string | null): void {
 }
 
 /** Throws when an input names a file that is not a ready file of the project. `at` is the field of an input of a job, by their numbers. */
-export async function checkFiles(
-  deps: GatewayDeps,
-  principal: Principal,
-  jobs: readonly ValidJob[],
-  at: (job: number, input: number) => string,
-): Promise<void> {
+export async function checkFiles(deps: TenantDeps, principal: Principal, jobs: readonly ValidJob[], at: FieldOf): Promise<void> {
+  const issues = await findMissingFiles(deps, principal, jobs, at)
+  if (issues.length > 0) throw validationError(issues)
+}
+
+/** The field of an input of a job, by their numbers. */
+type FieldOf = (job: number, input: number) => string
+
+/** The same, as the faults. */
+export async function findMissingFiles(deps: TenantDeps, principal: Principal, jobs: readonly ValidJob[], at: FieldOf): Promise<Issue[]> {
   const wanted = new Set(jobs.flatMap((job) => job.resolved.inputs.flatMap((input) => input.file ?? [])))
-  if (wanted.size === 0) return
+  if (wanted.size === 0) return []
   const ready = await readyFiles(deps.db, principal.projectId, [...wanted])
   // By path, as an input of a batch's template is one of each of its jobs.
   const issues = new Map<string, Issue>()
@@ -47,7 +48,7 @@ export async function checkFiles(
     }
     if (issues.size >= MAX_ISSUES) break
   }
-  if (issues.size > 0) throw validationError([...issues.values()].slice(0, MAX_ISSUES))
+  return [...issues.values()].slice(0, MAX_ISSUES)
 }
 
 /** A cursor of a list: opaque to clients. */

@@ -3,10 +3,12 @@ import { Value } from '@sinclair/typebox/value'
 import { meterBus } from '#bus/meters.ts'
 import { openBus } from '#bus/open.ts'
 import { RUNTIMES, RuntimeOverrides, type RuntimeTable, withOverrides } from '#core/runtimes.ts'
+import { createSealer } from '#core/sealer.ts'
 import { ConfigError, listenAddress, readConfig } from '#core/service/config.ts'
 import { createLog } from '#core/service/log.ts'
 import { createMetrics, metricsListener } from '#core/service/metrics.ts'
 import { runMain, runServices } from '#core/service/run.ts'
+import { openTracing } from '#core/service/trace.ts'
 import { stopSignal } from '#core/service/wait.ts'
 import { webhookTargets } from '#core/webhook-targets.ts'
 import { objectsConfig } from '#store/config.ts'
@@ -15,11 +17,14 @@ import { createObjects } from '#store/objects.ts'
 import { openDatabase } from '#store/open.ts'
 import { buildApp } from './app.ts'
 import { GatewayEnv } from './config.ts'
+import { readOidcFile } from './oidc/config.ts'
+import { createOidc } from './oidc/oidc.ts'
 
 async function main(): Promise<void> {
   const env = readConfig(GatewayEnv)
   const log = createLog('gateway', env.RGRID_LOG_LEVEL)
   const runtimes = readRuntimes(env.RGRID_RUNTIMES_FILE)
+  const oidc = env.RGRID_OIDC_FILE === undefined ? undefined : createOidc(readOidcFile(env.RGRID_OIDC_FILE), { log })
   const stop = stopSignal()
   const db = await openDatabase(env.RGRID_DATABASE_URL, 20, log, stop)
   const objects = createObjects(objectsConfig(env))
@@ -27,18 +32,23 @@ async function main(): Promise<void> {
   const metrics = createMetrics(env.RGRID_METRICS_LISTEN !== undefined)
   meterBus(metrics, bus)
   meterDb(metrics, db)
+  const tracing = await openTracing('gateway', env, metrics, log)
   const app = await buildApp({
-    db,
+    pool: db,
     bus,
     objects,
+    sealer: createSealer(env.RGRID_SECRET_KEYS),
     minter: { account: env.RGRID_NATS_ACCOUNT, signingSeed: env.RGRID_NATS_SIGNING_SEED },
     runtimes,
     log,
     metrics,
+    tracer: tracing.tracer,
     natsNodeUrl: env.RGRID_NATS_NODE_URL ?? env.RGRID_NATS_URL,
     nodeJwtSeconds: env.RGRID_NODE_JWT_SECONDS,
     urlSeconds: env.RGRID_URL_SECONDS,
+    slotHourMicrons: env.RGRID_SLOT_HOUR_MICRONS,
     webhookTargets: webhookTargets(env),
+    oidc,
   })
 
   stop.throwIfAborted()
@@ -46,6 +56,7 @@ async function main(): Promise<void> {
     log,
     [
       ...metricsListener(metrics, env.RGRID_METRICS_LISTEN, log),
+      ...(oidc ? [oidc] : []),
       {
         name: 'http',
         async start() {
@@ -58,6 +69,7 @@ async function main(): Promise<void> {
     ],
     20_000,
   )
+  await tracing.stop()
   await bus.close()
   await db.end()
   objects.close()

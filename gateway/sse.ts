@@ -52,7 +52,7 @@ export async function sendEvents(
     if (!raw.writableNeedDrain) raw.write(': alive\n\n')
   })
   try {
-    for await (const { event, id, data } of events(signal)) {
+    for await (const { event, id, data } of request.server.meterStream('sse', request.routeOptions.url ?? 'none', events(signal))) {
       const head = `${event === undefined ? '' : `event: ${event}\n`}${id === undefined ? '' : `id: ${id}\n`}`
       await write(`${head}data: ${JSON.stringify(data)}\n\n`)
     }

@@ -36,7 +36,8 @@ export async function sendFrames(
     socket.ping()
   })
   try {
-    for await (const event of events(signal)) await untilAborted(send(socket, JSON.stringify(event)), signal)
+    const metered = request.server.meterStream('websocket', request.routeOptions.url ?? 'none', events(signal))
+    for await (const event of metered) await untilAborted(send(socket, JSON.stringify(event)), signal)
     socket.close(stopping.aborted ? CLOSE.stopping : CLOSE.end)
   } catch (error) {
     if (!signal.aborted) request.log.warn({ error: errorText(error) }, 'a WebSocket broke')

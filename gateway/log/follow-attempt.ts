@@ -3,7 +3,7 @@ import { tailLog } from '#bus/log-tail.ts'
 import { RGridError } from '#core/errors.ts'
 import { monotonicMs } from '#core/service/time.ts'
 import { type LogPlace, readLogPlaces } from '#store/job-query.ts'
-import type { GatewayDeps } from '../deps.ts'
+import type { TenantDeps } from '../deps.ts'
 import { type FollowEvent, type FollowStart, type JobWatch, LOOK_EVERY_MS } from './follow.ts'
 import { startIntake } from './intake.ts'
 import { type LogOwner, readLog } from './read.ts'
@@ -17,7 +17,7 @@ const QUIET_MS = 300
 
 /** The log of one attempt from where the reader wants it until it is complete, with the job's changes between. */
 export async function* followAttempt(
-  deps: GatewayDeps,
+  deps: TenantDeps,
   owner: LogOwner,
   first: LogPlace,
   start: FollowStart,
@@ -76,7 +76,7 @@ function isSettled(place: LogPlace): boolean {
   return place.finishedMsAgo !== null && place.finishedMsAgo > LATE_MS
 }
 
-async function* settledEvents(deps: GatewayDeps, owner: LogOwner, place: LogPlace, log: Teller): AsyncGenerator<FollowEvent> {
+async function* settledEvents(deps: TenantDeps, owner: LogOwner, place: LogPlace, log: Teller): AsyncGenerator<FollowEvent> {
   try {
     for await (const message of readLog(deps, owner, place)) yield* log.tell([message])
   } catch (error) {
@@ -85,7 +85,7 @@ async function* settledEvents(deps: GatewayDeps, owner: LogOwner, place: LogPlac
 }
 
 /** The last lines of what is there now. */
-async function* tailEvents(deps: GatewayDeps, owner: LogOwner, place: LogPlace, log: Teller, tail: number): AsyncGenerator<FollowEvent> {
+async function* tailEvents(deps: TenantDeps, owner: LogOwner, place: LogPlace, log: Teller, tail: number): AsyncGenerator<FollowEvent> {
   const { view } = log
   const wanted = async function* () {
     for await (const message of readLog(deps, owner, place)) {

@@ -3,10 +3,10 @@ import { eventSubject } from '#bus/subjects.ts'
 import type { JobView, LogBatch, LogEnd, LogStatus } from '#core/api.ts'
 import { RGridError } from '#core/errors.ts'
 import { isFinal } from '#core/job/state.ts'
-import type { Principal } from '#store/api-keys.ts'
 import { readJobView, readLogPlaces } from '#store/job-query.ts'
+import type { Principal } from '../access/caller.ts'
 import { type Bell, createBell } from '../bell.ts'
-import type { GatewayDeps } from '../deps.ts'
+import type { TenantDeps } from '../deps.ts'
 import { followAttempt } from './follow-attempt.ts'
 import type { LogView } from './view.ts'
 
@@ -59,7 +59,7 @@ export interface JobWatch {
  * Follows a job: its log, attempt after attempt, and where it is while it waits; ends with `end`. Nothing is read
  * ahead but what the bus client buffers (100 messages), so a slow reader costs a bounded amount of memory.
  */
-export async function* followJob(deps: GatewayDeps, principal: Principal, jobId: string, from: FollowStart, signal: AbortSignal): AsyncGenerator<FollowEvent> {
+export async function* followJob(deps: TenantDeps, principal: Principal, jobId: string, from: FollowStart, signal: AbortSignal): AsyncGenerator<FollowEvent> {
   const watch = watchJob(deps, principal, jobId)
   let start = from
   try {
@@ -84,7 +84,7 @@ export async function* followJob(deps: GatewayDeps, principal: Principal, jobId:
   }
 }
 
-function watchJob(deps: GatewayDeps, principal: Principal, jobId: string): JobWatch {
+function watchJob(deps: TenantDeps, principal: Principal, jobId: string): JobWatch {
   const bell = createBell()
   let hint = false
   let told = ''

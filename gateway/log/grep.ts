@@ -3,7 +3,7 @@ import { createLineAssembler, type LogLine } from '#core/log-lines.ts'
 import type { LogMatch } from '#core/log-search-api.ts'
 import { isAway } from '#core/service/away.ts'
 import type { LogCandidate } from '#store/log-candidates.ts'
-import type { GatewayDeps } from '../deps.ts'
+import type { TenantDeps } from '../deps.ts'
 import { readArchive } from './read.ts'
 
 /** What is looked for. */
@@ -30,7 +30,7 @@ const MAX_LOG_BYTES = 2 ** 30
  * read ends this log only.
  */
 export async function grepArchive(
-  deps: Pick<GatewayDeps, 'objects'>,
+  deps: Pick<TenantDeps, 'objects'>,
   owner: { accountId: string; projectId: string },
   candidate: LogCandidate,
   needle: Needle,

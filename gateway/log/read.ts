@@ -7,7 +7,7 @@ import { lines } from '#core/lines.ts'
 import { DeadlineError } from '#core/service/time.ts'
 import { type LogPlace, readLogPlaces } from '#store/job-query.ts'
 import { logKey } from '#store/objects.ts'
-import type { GatewayDeps } from '../deps.ts'
+import type { TenantDeps } from '../deps.ts'
 
 /** Whose log it is; decides the key of the archive. */
 export interface LogOwner {
@@ -20,7 +20,7 @@ export interface LogOwner {
 const MAX_LINE_BYTES = 2 * 2 ** 20
 
 /** What there is of an attempt's log now, from wherever it is: the archive when there is one, else the stream. */
-export async function* readLog(deps: Pick<GatewayDeps, 'bus' | 'objects' | 'db'>, owner: LogOwner, place: LogPlace): AsyncGenerator<LogMessage> {
+export async function* readLog(deps: Pick<TenantDeps, 'bus' | 'objects' | 'db'>, owner: LogOwner, place: LogPlace): AsyncGenerator<LogMessage> {
   if (place.expired) throw new RGridError('gone', `the log of attempt ${place.attemptId} is no longer kept: it is past the retention of logs of this project`)
   if (place.archived) return yield* readArchive(deps, owner, place.attemptId)
   let seq = 0
@@ -39,7 +39,7 @@ export async function* readLog(deps: Pick<GatewayDeps, 'bus' | 'objects' | 'db'>
 }
 
 /** The archived log of an attempt (NDJSON, gzip), message by message. Throws `gone` when it is no longer kept. */
-export async function* readArchive(deps: Pick<GatewayDeps, 'objects'>, owner: LogOwner, attemptId: string): AsyncGenerator<LogMessage> {
+export async function* readArchive(deps: Pick<TenantDeps, 'objects'>, owner: LogOwner, attemptId: string): AsyncGenerator<LogMessage> {
   const object = await deps.objects.read(logKey(owner, attemptId))
   if (!object) throw new RGridError('gone', `the log of attempt ${attemptId} is no longer kept`)
   const unzipped = object.pipe(createGunzip())

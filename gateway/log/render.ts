@@ -3,7 +3,7 @@ import type { LogBatch } from '#core/api.ts'
 import { chunkBytes } from '#core/log-chunk.ts'
 import { createLineAssembler, type LogLine } from '#core/log-lines.ts'
 import type { LogPlace } from '#store/job-query.ts'
-import type { GatewayDeps } from '../deps.ts'
+import type { TenantDeps } from '../deps.ts'
 import { type LogOwner, readLog } from './read.ts'
 import { type LogView, lastLines, missingPart, viewOf } from './view.ts'
 
@@ -16,7 +16,7 @@ export interface LogSelection extends LogView {
 const MAX_LINE_BYTES = 2 ** 20
 
 /** The log as NDJSON: a LogBatch a line. */
-export async function* renderNdjson(deps: GatewayDeps, owner: LogOwner, place: LogPlace, selection: LogSelection): AsyncGenerator<string> {
+export async function* renderNdjson(deps: TenantDeps, owner: LogOwner, place: LogPlace, selection: LogSelection): AsyncGenerator<string> {
   for await (const { seq, chunks } of selected(deps, owner, place, selection)) {
     const line: LogBatch = { attempt: place.number, seq, chunks }
     yield `${JSON.stringify(line)}\n`
@@ -24,12 +24,12 @@ export async function* renderNdjson(deps: GatewayDeps, owner: LogOwner, place: L
 }
 
 /** stdout and stderr as the job wrote them, in order; what the system says only when it is asked for. */
-export async function* renderText(deps: GatewayDeps, owner: LogOwner, place: LogPlace, selection: LogSelection): AsyncGenerator<Buffer> {
+export async function* renderText(deps: TenantDeps, owner: LogOwner, place: LogPlace, selection: LogSelection): AsyncGenerator<Buffer> {
   for await (const { chunks } of selected(deps, owner, place, selection)) for (const chunk of chunks) yield chunkBytes(chunk)
 }
 
 /** The same, line by line, each with the time at which it began in front (RFC 3339, the node's clock). */
-export async function* renderTimestamped(deps: GatewayDeps, owner: LogOwner, place: LogPlace, selection: LogSelection): AsyncGenerator<Buffer> {
+export async function* renderTimestamped(deps: TenantDeps, owner: LogOwner, place: LogPlace, selection: LogSelection): AsyncGenerator<Buffer> {
   const lines = createLineAssembler(MAX_LINE_BYTES)
   for await (const { chunks } of selected(deps, owner, place, selection)) for (const chunk of chunks) yield* lines.push(chunk).map(withTime)
   yield* lines.rest().map(withTime)
@@ -40,7 +40,7 @@ function withTime({ at, bytes }: LogLine): Buffer {
   return Buffer.concat(bytes.at(-1) === 10 ? [time, bytes] : [time, bytes, Buffer.from('\n')])
 }
 
-async function* selected(deps: GatewayDeps, owner: LogOwner, place: LogPlace, selection: LogSelection): AsyncGenerator<LogMessage> {
+async function* selected(deps: TenantDeps, owner: LogOwner, place: LogPlace, selection: LogSelection): AsyncGenerator<LogMessage> {
   const wanted = async function* () {
     let seq = 0
     for await (const message of readLog(deps, owner, place)) {

@@ -1,9 +1,9 @@
 import { RGridError } from '#core/errors.ts'
 import type { LogMatch, LogSearchSummary } from '#core/log-search-api.ts'
 import { monotonicMs } from '#core/service/time.ts'
-import type { Principal } from '#store/api-keys.ts'
 import { type LogCandidate, readLogCandidates, type SearchScope } from '#store/log-candidates.ts'
-import type { GatewayDeps } from '../deps.ts'
+import type { Principal } from '../access/caller.ts'
+import type { TenantDeps } from '../deps.ts'
 import { grepArchive, type Haul, type Needle } from './grep.ts'
 
 /** Where a search goes on: with this attempt of the job at this position, behind so many matches in it. */
@@ -45,7 +45,7 @@ export function decodePlace(cursor: string): SearchPlace {
 
 /** Looks through archived logs and yields each line that holds the text, and in the end what was looked at. */
 export async function* searchLogs(
-  deps: GatewayDeps,
+  deps: TenantDeps,
   principal: Principal,
   scope: SearchScope,
   needle: Needle,
@@ -96,7 +96,7 @@ export async function* searchLogs(
 
 /** The attempts that have an archive, in order; the others are counted. */
 async function* candidates(
-  deps: GatewayDeps,
+  deps: TenantDeps,
   { projectId }: Principal,
   scope: SearchScope,
   from: SearchPlace | undefined,

@@ -12,9 +12,12 @@ export interface LogView {
   sinceMs?: number | undefined
 }
 
+/** What a reader is told there. */
+export const MISSING_PART = 'a part of the log is missing here; the whole of it can be read once its node has archived it\n'
+
 /** Stands where messages are missing: the live copy was full, or an attempt was lost on the way. */
 export function missingPart(at: number): LogChunk {
-  return { stream: 'system', at, text: 'a part of the log is missing here; the whole of it can be read once its node has archived it\n' }
+  return { stream: 'system', at, text: MISSING_PART }
 }
 
 const NEWLINE = 10

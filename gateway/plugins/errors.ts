@@ -46,7 +46,8 @@ export function sendProblem(request: FastifyRequest, reply: FastifyReply, error:
     requestId: request.id,
     ...(error.issues.length > 0 ? { errors: [...error.issues] } : {}),
   }
-  if (error.code === 'unavailable') reply.header('retry-after', RETRY_AFTER_SECONDS)
+  const retryAfter = error.retryAfterSeconds ?? (error.code === 'unavailable' ? RETRY_AFTER_SECONDS : undefined)
+  if (retryAfter !== undefined) reply.header('retry-after', retryAfter)
   if (error.code === 'unauthenticated') reply.header('www-authenticate', 'Bearer')
   return reply.code(status).type('application/problem+json').send(JSON.stringify(problem))
 }
@@ -58,6 +59,7 @@ const FRAMEWORK_CODES: Readonly<Record<string, ErrorCode>> = {
   FST_ERR_CTP_INVALID_JSON_BODY: 'bad_request',
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'bad_request',
   FST_ERR_BAD_URL: 'bad_request',
+  FST_ERR_MAX_PARAM_LENGTH: 'bad_request',
 }
 
 function toRGridError(error: FastifyError): RGridError {

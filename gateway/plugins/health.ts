@@ -11,7 +11,7 @@ export function registerHealth(app: FastifyInstance, deps: GatewayDeps): void {
   app.get('/healthz', { logLevel: 'warn', schema: { hide: true } }, async () => ({ status: 'ok' }))
   app.get('/readyz', { logLevel: 'warn', schema: { hide: true } }, async (_, reply) => {
     const checks = {
-      postgres: () => checkDb(deps.db),
+      postgres: () => checkDb(deps.pool),
       nats: () => deps.bus.connection.flush(),
       s3: (signal: AbortSignal) => deps.objects.check(signal),
     }

@@ -3,16 +3,17 @@ import { Type } from '@sinclair/typebox'
 import { RGridError, validationError } from '#core/errors.ts'
 import { EVENT_TYPES, type EventType } from '#core/event-types.ts'
 import { projectHas } from '#store/job-query.ts'
-import type { GatewayDeps } from '../deps.ts'
+import { inQueried } from '../access/access.ts'
+import { dbOf, depsOf, principalOf } from '../access/authorise.ts'
+import type { RouteOptions } from '../deps.ts'
 import { openEventStream, parseEventId } from '../event-stream.ts'
-import { principalOf, principalOfProject } from '../plugins/auth.ts'
 import { sendEvents } from '../sse.ts'
 
 const TYPE = `(${EVENT_TYPES.map((type) => type.replace('.', '\\.')).join('|')})`
 const TypeList = Type.String({ pattern: `^${TYPE}(,${TYPE})*$` })
 const Query = Type.Object(
   {
-    project: Type.Optional(Type.String({ description: 'the slug of the key’s project; there is no other to choose' })),
+    project: Type.Optional(Type.String({ description: 'the slug of the project; that of the key when absent' })),
     job: Type.Optional(Type.String({ description: 'only events of this job' })),
     batch: Type.Optional(Type.String({ description: 'only events of this batch and its jobs' })),
     type: Type.Optional(
@@ -29,16 +30,20 @@ const ANSWER = {
 }
 
 /** What happens to jobs and batches, as it happens. */
-export const eventRoutes: FastifyPluginAsyncTypebox<{ deps: GatewayDeps; stopping: AbortSignal }> = async (app, { deps, stopping }) => {
+export const eventRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { deps, stopping }) => {
   app.get(
     '/events',
-    { exposeHeadRoute: false, schema: { summary: 'Follow what happens to jobs and batches', querystring: Query, response: { 200: ANSWER } } },
+    {
+      ...inQueried('jobs:read'),
+      exposeHeadRoute: false,
+      schema: { summary: 'Follow what happens to jobs and batches', querystring: Query, response: { 200: ANSWER } },
+    },
     async (request, reply) => {
       const { query } = request
-      const principal = query.project === undefined ? principalOf(request) : principalOfProject(request, query.project)
+      const principal = principalOf(request)
       for (const kind of ['job', 'batch'] as const) {
         const id = query[kind]
-        if (id !== undefined && !(await projectHas(deps.db, principal.projectId, kind, id)))
+        if (id !== undefined && !(await projectHas(dbOf(request), principal.projectId, kind, id)))
           throw new RGridError('not_found', `there is no ${kind} ${id} in this project`)
       }
       const last = request.headers['last-event-id']
@@ -48,7 +53,7 @@ export const eventRoutes: FastifyPluginAsyncTypebox<{ deps: GatewayDeps; stoppin
       const types = query.type === undefined ? undefined : ([query.type].flat().flatMap((list) => list.split(',')) as EventType[])
       const sinceMs = query.since === undefined ? undefined : Date.parse(query.since)
       // Before anything is answered: what happens after the first byte is not missed, and a bus that is away is a 503.
-      const events = await openEventStream(deps, principal, { jobId: query.job, batchId: query.batch, types, sinceMs, lastId })
+      const events = await openEventStream(depsOf(deps, request), principal, { jobId: query.job, batchId: query.batch, types, sinceMs, lastId })
       return sendEvents(request, reply, stopping, events)
     },
   )

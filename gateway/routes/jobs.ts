@@ -8,10 +8,17 @@ import { JOB_STATES } from '#core/job/state.ts'
 import { validateJob } from '#core/job/validate.ts'
 import { cancelJob } from '#store/job-cancel.ts'
 import { listJobs, readJob, readJobView } from '#store/job-query.ts'
-import { insertJob } from '#store/job-submit.ts'
-import type { GatewayDeps } from '../deps.ts'
+import { prepareJob, storeJobs, viewNewJob } from '#store/new-jobs.ts'
+import { inProject, ofObject } from '../access/access.ts'
+import { dbOf, depsOf, principalOf } from '../access/authorise.ts'
+import { audit, deedOf } from '../audit.ts'
+import type { RouteOptions } from '../deps.ts'
+import { once, sendAnswer } from '../idempotent.ts'
 import { afterCancel, checkFiles, checkProject, decodeCursor, encodeCursor } from '../job-commands.ts'
-import { principalOf, principalOfProject } from '../plugins/auth.ts'
+import { checkSize, requireRoom } from '../limits/admission.ts'
+import { traceOf } from '../plugins/trace.ts'
+import { checkSecrets } from '../secret-checks.ts'
+import { createSubmitDesk } from '../submit-desk.ts'
 import { checkWebhook } from '../webhook-checks.ts'
 
 const Slug = Type.Object({ slug: Type.String() })
@@ -31,31 +38,52 @@ const ListQuery = Type.Object(
 )
 
 /** Submit, list, get and cancel jobs. */
-export const jobRoutes: FastifyPluginAsyncTypebox<{ deps: GatewayDeps }> = async (app, { deps }) => {
+export const jobRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { deps, known }) => {
+  const desk = createSubmitDesk((queued) => wakeNodes(deps.bus, queued))
+
   app.post(
     '/projects/:slug/jobs',
-    { schema: { summary: 'Submit a job', params: Slug, body: Type.Unsafe<unknown>(JobSpec), response: { 201: JobView } }, validatorCompiler: () => () => true },
+    {
+      ...inProject('jobs:write'),
+      schema: { summary: 'Submit a job', params: Slug, body: Type.Unsafe<unknown>(JobSpec), response: { 201: JobView } },
+      validatorCompiler: () => () => true,
+    },
     async (request, reply) => {
-      const principal = principalOfProject(request, request.params.slug)
+      const principal = principalOf(request)
       const job = validateJob(request.body, deps.runtimes)
       checkProject(principal, job.project)
-      await checkFiles(deps, principal, [job], (_, input) => `spec.files.inputs.${input}`)
-      await checkWebhook(deps, principal, [job], 'spec.webhook')
-      const { id, queued } = await deps.db.transaction((tx) => insertJob(tx, principal, job))
-      if (queued) wakeNodes(deps.bus, 1)
-      const view = await readJobView(deps.db, principal.projectId, id)
-      if (!view) throw new RGridError('internal', `job ${id} was stored and is not there`)
-      return reply.code(201).header('location', `/v1/jobs/${id}`).send(view)
+      await checkFiles(depsOf(deps, request), principal, [job], (_, input) => `spec.files.inputs.${input}`)
+      await checkSecrets(depsOf(deps, request), principal, [job], (_, variable) => `spec.env.${variable}`)
+      await checkWebhook(depsOf(deps, request), principal, job.resolved, 'spec.webhook')
+      const limits = await known.of(principal.accountId, principal.projectId)
+      checkSize(limits, job.resolved, 'spec')
+      const made = prepareJob(job, { slotHourMicrons: deps.slotHourMicrons, trace: traceOf(request) ?? null })
+      const deed = deedOf(request, 'job.submit', made.id)
+      const location = `/v1/jobs/${made.id}`
+      if (request.headers['idempotency-key'] === undefined) {
+        const view = await desk.submit({ principal, db: dbOf(request), limits, job: made, deed })
+        return reply.code(201).header('location', location).send(view)
+      }
+      const answer = await once(deps, request, async (tx) => {
+        await requireRoom(tx, request, limits, { jobs: 1, microns: made.reserved })
+        const createdAt = await storeJobs(tx, principal, null, [made], [deed])
+        return { body: viewNewJob(made, principal.projectSlug, createdAt), location }
+      })
+      if (answer.body.state === 'queued') wakeNodes(deps.bus, 1)
+      return sendAnswer(reply, answer)
     },
   )
 
   app.get(
     '/projects/:slug/jobs',
-    { schema: { summary: 'List jobs, newest first; those of a batch in its order', params: Slug, querystring: ListQuery, response: { 200: JobPage } } },
+    {
+      ...inProject('jobs:read'),
+      schema: { summary: 'List jobs, newest first; those of a batch in its order', params: Slug, querystring: ListQuery, response: { 200: JobPage } },
+    },
     async (request) => {
-      const principal = principalOfProject(request, request.params.slug)
+      const principal = principalOf(request)
       const { state, batch, name, label, limit, cursor } = request.query
-      const { items, next } = await listJobs(deps.db, principal.projectId, {
+      const { items, next } = await listJobs(dbOf(request), principal.projectId, {
         states: state?.split(','),
         batchId: batch,
         name,
@@ -67,21 +95,33 @@ export const jobRoutes: FastifyPluginAsyncTypebox<{ deps: GatewayDeps }> = async
     },
   )
 
-  app.get('/jobs/:id', { schema: { summary: 'A job with its attempts', params: Id, response: { 200: JobDetail } } }, async (request) => {
-    const job = await readJob(deps.db, principalOf(request).projectId, request.params.id)
-    if (!job) throw noJob(request.params.id)
-    return job
-  })
+  app.get(
+    '/jobs/:id',
+    { ...ofObject('job', 'jobs:read'), schema: { summary: 'A job with its attempts', params: Id, response: { 200: JobDetail } } },
+    async (request) => {
+      const job = await readJob(dbOf(request), principalOf(request).projectId, request.params.id)
+      if (!job) throw noJob(request.params.id)
+      return job
+    },
+  )
 
-  app.post('/jobs/:id/cancel', { schema: { summary: 'Cancel a job', params: Id, response: { 200: CancelResult } } }, async (request) => {
-    const { projectId } = principalOf(request)
-    const { id } = request.params
-    const cancelled = await deps.db.transaction((tx) => cancelJob(tx, projectId, id))
-    if (cancelled) return afterCancel(deps, cancelled)
-    const job = await readJobView(deps.db, projectId, id)
-    if (!job) throw noJob(id)
-    throw new RGridError('conflict', `job ${id} has ended already: ${job.state}`)
-  })
+  app.post(
+    '/jobs/:id/cancel',
+    { ...ofObject('job', 'jobs:write'), schema: { summary: 'Cancel a job', params: Id, response: { 200: CancelResult } } },
+    async (request) => {
+      const { projectId } = principalOf(request)
+      const { id } = request.params
+      const cancelled = await dbOf(request).transaction(async (tx) => {
+        const done = await cancelJob(tx, projectId, id)
+        if (done) await audit(tx, request, 'job.cancel', id)
+        return done
+      })
+      if (cancelled) return afterCancel(deps, cancelled)
+      const job = await readJobView(dbOf(request), projectId, id)
+      if (!job) throw noJob(id)
+      throw new RGridError('conflict', `job ${id} has ended already: ${job.state}`)
+    },
+  )
 }
 
 /** The error for a job that is not there, or not the caller's. */

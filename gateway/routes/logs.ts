@@ -4,10 +4,11 @@ import { type Static, Type } from '@sinclair/typebox'
 import { type JobView, LogBatch, LogEnd, LogStatus } from '#core/api.ts'
 import { RGridError } from '#core/errors.ts'
 import { readJobView, readLogPlaces } from '#store/job-query.ts'
-import type { GatewayDeps } from '../deps.ts'
+import { ofObject } from '../access/access.ts'
+import { dbOf, depsOf, principalOf } from '../access/authorise.ts'
+import type { RouteOptions } from '../deps.ts'
 import { type FollowStart, followJob, type LogPosition, POSITION_PATTERN, parsePosition } from '../log/follow.ts'
 import { renderNdjson, renderText, renderTimestamped } from '../log/render.ts'
-import { principalOf } from '../plugins/auth.ts'
 import { sendEvents } from '../sse.ts'
 import { sendFrames } from '../web-socket.ts'
 import { noJob } from './jobs.ts'
@@ -47,38 +48,44 @@ const ANSWER = {
 }
 
 /** The log of a job: whole or a part of it, as text or NDJSON, or followed live by server-sent events or over a WebSocket. */
-export const logRoutes: FastifyPluginAsyncTypebox<{ deps: GatewayDeps; stopping: AbortSignal }> = async (app, { deps, stopping }) => {
+export const logRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { deps, stopping }) => {
   app.get(
     '/jobs/:id/logs',
-    { exposeHeadRoute: false, schema: { summary: 'The log of a job', params: Id, querystring: Query, response: { 200: ANSWER } } },
+    {
+      ...ofObject('job', 'logs:read'),
+      exposeHeadRoute: false,
+      schema: { summary: 'The log of a job', params: Id, querystring: Query, response: { 200: ANSWER } },
+    },
     async (request, reply) => {
       const principal = principalOf(request)
+      const own = depsOf(deps, request)
       const { id } = request.params
-      const job = await readJobView(deps.db, principal.projectId, id)
+      const job = await readJobView(own.db, principal.projectId, id)
       if (!job) throw noJob(id)
       const { query } = request
       if (query.follow) {
         if (query.timestamps || query.format) throw new RGridError('bad_request', 'follow: events always have their times; leave timestamps and format out')
         const start = startOf(job, query, parsePosition(String(request.headers['last-event-id'] ?? '')))
-        return sendEvents(request, reply, stopping, (signal) => followJob(deps, principal, id, start, signal))
+        return sendEvents(request, reply, stopping, (signal) => followJob(own, principal, id, start, signal))
       }
       const number = query.attempt ?? Math.max(1, job.attemptCount)
-      const [place] = await readLogPlaces(deps.db, id, number)
+      const [place] = await readLogPlaces(own.db, id, number)
       if (query.attempt !== undefined && place?.number !== number)
         throw new RGridError('not_found', `job ${id} has no attempt ${number}; it has had ${job.attemptCount}`)
-      const owner = { ...principal, jobId: id }
+      const owner = { accountId: principal.accountId, projectId: principal.projectId, jobId: id }
       const asJson = query.format === 'ndjson' || (query.format === undefined && (request.headers.accept ?? '').includes('application/x-ndjson'))
       reply.type(asJson ? 'application/x-ndjson' : 'text/plain; charset=utf-8').header('x-content-type-options', 'nosniff')
       if (!place) return reply.send('')
       const selection = { tail: query.tail, sinceMs: sinceMs(query.since), stream: query.stream ?? (asJson ? undefined : ('output' as const)) }
       const render = asJson ? renderNdjson : query.timestamps ? renderTimestamped : renderText
-      return reply.send(Readable.from(await begun<string | Buffer>(render(deps, owner, place, selection))))
+      return reply.send(Readable.from(await begun<string | Buffer>(render(own, owner, place, selection))))
     },
   )
 
   app.get(
     '/jobs/:id/logs/stream',
     {
+      ...ofObject('job', 'logs:read'),
       websocket: true,
       exposeHeadRoute: false,
       schema: {
@@ -90,17 +97,17 @@ export const logRoutes: FastifyPluginAsyncTypebox<{ deps: GatewayDeps; stopping:
       // Answered before the protocol is changed, so that a client reads a problem document.
       async preHandler(request) {
         const { id } = request.params as Static<typeof Id>
-        if (!(await readJobView(deps.db, principalOf(request).projectId, id))) throw noJob(id)
+        if (!(await readJobView(dbOf(request), principalOf(request).projectId, id))) throw noJob(id)
         if (!request.ws) throw new RGridError('bad_request', 'this is a WebSocket; without one use /v1/jobs/:id/logs?follow=true')
       },
     },
     (socket, request) =>
       sendFrames(request, socket, stopping, async function* (signal) {
         const principal = principalOf(request)
-        const job = await readJobView(deps.db, principal.projectId, request.params.id)
+        const job = await readJobView(dbOf(request), principal.projectId, request.params.id)
         if (!job) return
         const start = startOf(job, request.query, parsePosition(request.query.after ?? ''))
-        yield* followJob(deps, principal, job.id, start, signal)
+        yield* followJob(depsOf(deps, request), principal, job.id, start, signal)
       }),
   )
 }

@@ -7,14 +7,16 @@ import { RGridError, validationError } from '#core/errors.ts'
 import { CredentialRequest, EnrolRequest, NodeCredential, NodeList, NodeView } from '#core/operator-api.ts'
 import { nowMs } from '#core/service/time.ts'
 import { enrolNode, listNodes, nodeKey, readNode, setDrain } from '#store/nodes.ts'
-import type { GatewayDeps } from '../deps.ts'
-import { requireOperator } from '../plugins/auth.ts'
+import { OPEN, OPERATORS } from '../access/access.ts'
+import { callerOf, dbOf } from '../access/authorise.ts'
+import { audit } from '../audit.ts'
+import type { RouteOptions } from '../deps.ts'
 
 /** How far a node's clock may be off when it asks for a fresh credential. */
 const CLOCK_SKEW_MS = 60_000
 
 /** What nodes ask: to become one, once, by a token; and for a fresh credential, by a signature of their key. */
-export const nodeDoorRoutes: FastifyPluginAsyncTypebox<{ deps: GatewayDeps }> = async (app, { deps }) => {
+export const nodeDoorRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { deps }) => {
   const credential = async (node: { id: string; pool: string; publicKey: string }): Promise<NodeCredential> => {
     const expiresAtMs = nowMs() + deps.nodeJwtSeconds * 1000
     return {
@@ -27,10 +29,10 @@ export const nodeDoorRoutes: FastifyPluginAsyncTypebox<{ deps: GatewayDeps }> = 
 
   app.post(
     '/nodes/enrol',
-    { schema: { summary: 'Become a node, with a one-time token', security: [], body: EnrolRequest, response: { 201: NodeCredential } } },
+    { ...OPEN, schema: { summary: 'Become a node, with a one-time token', security: [], body: EnrolRequest, response: { 201: NodeCredential } } },
     async (request, reply) => {
       if (!isUserKey(request.body.publicKey)) throw validationError([{ path: 'publicKey', message: 'is not the public key of a NATS user' }])
-      const enrolled = await enrolNode(deps.db, request.body)
+      const enrolled = await enrolNode(deps.pool, request.body)
       if (!enrolled) throw new RGridError('unauthenticated', 'this enrolment token is not known, was used already or has expired; make a new one')
       request.log.info({ nodeId: enrolled.nodeId, to: 'ready' }, 'node enrolled')
       return reply.code(201).send(await credential({ id: enrolled.nodeId, pool: request.body.pool, publicKey: request.body.publicKey }))
@@ -40,6 +42,7 @@ export const nodeDoorRoutes: FastifyPluginAsyncTypebox<{ deps: GatewayDeps }> = 
   app.post(
     '/nodes/:id/credentials',
     {
+      ...OPEN,
       schema: {
         summary: 'A fresh credential for a node',
         security: [],
@@ -51,7 +54,7 @@ export const nodeDoorRoutes: FastifyPluginAsyncTypebox<{ deps: GatewayDeps }> = 
     async (request) => {
       const { id } = request.params
       const { issuedAt, signature } = request.body
-      const node = await nodeKey(deps.db, id)
+      const node = await nodeKey(deps.pool, id)
       const fresh = Math.abs(nowMs() - issuedAt) <= CLOCK_SKEW_MS
       if (!node || !fresh || !verifyCredentialProof(node.publicKey, id, issuedAt, signature))
         throw new RGridError(
@@ -69,19 +72,25 @@ const COMMANDS = {
 } as const
 
 /** What operators see of nodes, and tell them. */
-export const nodeRoutes: FastifyPluginAsyncTypebox<{ deps: GatewayDeps }> = async (app, { deps }) => {
-  app.get('/nodes', { schema: { summary: 'The nodes', response: { 200: NodeList } } }, async () => ({ items: await listNodes(deps.db) }))
+export const nodeRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { deps }) => {
+  app.get('/nodes', { ...OPERATORS, schema: { summary: 'The nodes', response: { 200: NodeList } } }, async (request) => ({
+    items: await listNodes(dbOf(request)),
+  }))
 
   for (const kind of ['drain', 'resume'] as const) {
     const schema = { summary: COMMANDS[kind], params: Type.Object({ id: Type.String() }), response: { 200: NodeView } }
-    app.post(`/nodes/:id/${kind}`, { schema }, async (request) => {
-      const { keyId } = requireOperator(request)
+    app.post(`/nodes/:id/${kind}`, { ...OPERATORS, schema }, async (request) => {
+      const db = dbOf(request)
       const { id } = request.params
-      const node = (await setDrain(deps.db, id, kind === 'drain')) ? await readNode(deps.db, id) : undefined
+      const node = await db.transaction(async (tx) => {
+        if (!(await setDrain(tx, id, kind === 'drain'))) return undefined
+        await audit(tx, request, `node.${kind}`, id)
+        return readNode(tx, id)
+      })
       if (!node) throw new RGridError('not_found', `there is no node ${id}; GET /v1/nodes lists those there are`)
       // May be lost: the node's next renewal says it again.
       deps.bus.publish(controlSubject(id), Control, { kind })
-      request.log.info({ nodeId: id, to: node.state, cause: kind, keyId }, 'node told')
+      request.log.info({ nodeId: id, to: node.state, cause: kind, keyId: callerOf(request).id }, 'node told')
       return node
     })
   }

@@ -1,34 +1,96 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
+import { scopesOfRole } from '#core/access.ts'
+import { NewProjectBody } from '#core/account-api.ts'
 import { ProjectChange, ProjectView } from '#core/api.ts'
-import { readProject } from '#store/api-keys.ts'
-import { changeRetention } from '#store/retention.ts'
-import type { GatewayDeps } from '../deps.ts'
-import { principalOf, principalOfProject } from '../plugins/auth.ts'
+import { RGridError } from '#core/errors.ts'
+import { NewKeyView } from '#core/key-api.ts'
+import { createKey, readKey } from '#store/api-keys.ts'
+import { changeProject, createProject, deleteProject, listProjects, readProject } from '#store/projects.ts'
+import { CALLERS, inAccount, inProject } from '../access/access.ts'
+import { callerOf, dbOf, principalOf } from '../access/authorise.ts'
+import { roleIn } from '../access/caller.ts'
+import { audit } from '../audit.ts'
+import type { RouteOptions } from '../deps.ts'
+import { once, sendAnswer } from '../idempotent.ts'
 
 const Slug = Type.Object({ slug: Type.String() })
+const NewProjectView = Type.Composite([ProjectView, Type.Object({ apiKey: NewKeyView })])
 
-/** The project of the key. */
-export const projectRoutes: FastifyPluginAsyncTypebox<{ deps: GatewayDeps }> = async (app, { deps }) => {
+/** Projects: what jobs, keys and settings belong to. */
+export const projectRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { deps }) => {
   app.get(
     '/projects',
-    { schema: { summary: 'The projects this key may use', response: { 200: Type.Object({ items: Type.Array(ProjectView) }) } } },
-    async (request) => ({
-      items: [await readProject(deps.db, principalOf(request).projectId)],
-    }),
+    { ...CALLERS, schema: { summary: 'The projects that the credential may use', response: { 200: Type.Object({ items: Type.Array(ProjectView) }) } } },
+    async (request) => {
+      const caller = callerOf(request)
+      const ids = caller.project ? [caller.project.id] : caller.role === null ? [...caller.projectRoles.keys()] : 'all'
+      return { items: await listProjects(dbOf(request), ids) }
+    },
   )
 
-  app.get('/projects/:slug', { schema: { summary: 'A project', params: Slug, response: { 200: ProjectView } } }, (request) =>
-    readProject(deps.db, principalOfProject(request, request.params.slug).projectId),
+  app.post(
+    '/projects',
+    {
+      ...inAccount('account:admin'),
+      schema: { summary: 'Make a project, with a first API key, which is answered this once', body: NewProjectBody, response: { 201: NewProjectView } },
+    },
+    async (request, reply) => {
+      const caller = callerOf(request)
+      const { slug, name = slug } = request.body
+      const answer = await once(deps, request, async (tx) => {
+        const projectId = await createProject(tx, caller.accountId, slug, name)
+        if (projectId === undefined) throw new RGridError('conflict', `the account has a project "${slug}" already`)
+        const owner = { accountId: caller.accountId, projectId }
+        const scopes = scopesOfRole(roleIn(caller, projectId) ?? 'viewer')
+        const { id, key } = await createKey(tx, owner, { name: 'first', scopes, environment: 'live', expiresInSeconds: null, createdBy: caller.id })
+        const view = await readKey(tx, projectId, id)
+        if (!view) throw new Error(`key ${id} was stored and is not there`)
+        await audit(tx, request, 'project.create', projectId, { slug, keyId: id })
+        return { body: { ...(await readProject(tx, projectId)), apiKey: { ...view, key } }, location: `/v1/projects/${slug}` }
+      })
+      return sendAnswer(reply, answer)
+    },
+  )
+
+  app.get('/projects/:slug', { ...inProject('project:read'), schema: { summary: 'A project', params: Slug, response: { 200: ProjectView } } }, (request) =>
+    readProject(dbOf(request), principalOf(request).projectId),
   )
 
   app.patch(
     '/projects/:slug',
-    { schema: { summary: 'Change how long a project keeps things', params: Slug, body: ProjectChange, response: { 200: ProjectView } } },
+    {
+      ...inProject('project:admin'),
+      schema: { summary: 'Change the name of a project, or how long it keeps things', params: Slug, body: ProjectChange, response: { 200: ProjectView } },
+    },
     async (request) => {
-      const { projectId } = principalOfProject(request, request.params.slug)
-      await changeRetention(deps.db, projectId, request.body.retention)
-      return readProject(deps.db, projectId)
+      const { projectId } = principalOf(request)
+      return dbOf(request).transaction(async (tx) => {
+        await changeProject(tx, projectId, request.body)
+        await audit(tx, request, 'project.change', projectId, request.body)
+        return readProject(tx, projectId)
+      })
+    },
+  )
+
+  app.delete(
+    '/projects/:slug',
+    {
+      ...inProject('account:own'),
+      schema: {
+        summary: 'Delete a project whose jobs have all ended: keys and webhooks end at once, what it kept goes within a day',
+        params: Slug,
+        response: { 204: Type.Null() },
+      },
+    },
+    async (request, reply) => {
+      const { projectId, projectSlug } = principalOf(request)
+      await dbOf(request).transaction(async (tx) => {
+        const open = await deleteProject(tx, projectId)
+        if (open > 0) throw new RGridError('conflict', `${open === 1000 ? '1000 or more' : open} jobs of "${projectSlug}" have not ended; cancel them first`)
+        await audit(tx, request, 'project.delete', projectId, { slug: projectSlug })
+      })
+      return reply.code(204).send(null)
     },
   )
 }

@@ -3,11 +3,15 @@ import { Type } from '@sinclair/typebox'
 import { maybe } from '#core/api.ts'
 import { RGridError, validationError } from '#core/errors.ts'
 import { DeliveryDetail, DeliveryQuery, DeliveryView, RedeliverRange, type WebhookView } from '#core/webhook-api.ts'
+import type { TenantDb } from '#store/tenant.ts'
 import { insertPing, listDeliveries, parseDeliveryId, readDelivery, readTries, redeliver, redeliverRange } from '#store/webhook-ledger.ts'
 import { readWebhook } from '#store/webhooks.ts'
-import type { GatewayDeps } from '../deps.ts'
+import { ofObject } from '../access/access.ts'
+import { dbOf, principalOf } from '../access/authorise.ts'
+import { audit } from '../audit.ts'
+import type { RouteOptions } from '../deps.ts'
+import { once, sendAnswer } from '../idempotent.ts'
 import { decodeCursor, encodeCursor } from '../job-commands.ts'
-import { principalOf } from '../plugins/auth.ts'
 import { noWebhook } from './webhooks.ts'
 
 const Id = Type.Object({ id: Type.String() })
@@ -15,67 +19,74 @@ const Ids = Type.Object({ id: Type.String(), deliveryId: Type.String() })
 const Page = Type.Object({ items: Type.Array(DeliveryView), nextCursor: maybe(Type.String()) })
 
 /** What was sent to a webhook and what is to be, every try of it; and sending it again. */
-export const webhookDeliveryRoutes: FastifyPluginAsyncTypebox<{ deps: GatewayDeps }> = async (app, { deps }) => {
-  const owned = async (projectId: string, id: string): Promise<WebhookView> => (await readWebhook(deps.db, projectId, id)) ?? noWebhook(id)
-
-  async function existing(projectId: string, { id, deliveryId }: typeof Ids.static): Promise<{ number: number; view: DeliveryView }> {
-    await owned(projectId, id)
-    const number = parseDeliveryId(deliveryId)
-    const view = number === undefined ? undefined : await readDelivery(deps.db, id, number)
-    if (number === undefined || !view) throw new RGridError('not_found', `there is no delivery ${deliveryId} of webhook ${id}`)
-    return { number, view }
-  }
-
+export const webhookDeliveryRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { deps }) => {
   app.get(
     '/webhooks/:id/deliveries',
-    { schema: { summary: 'What was sent to a webhook, and what is to be', params: Id, querystring: DeliveryQuery, response: { 200: Page } } },
+    {
+      ...ofObject('webhook', 'webhooks:read'),
+      schema: { summary: 'What was sent to a webhook, and what is to be', params: Id, querystring: DeliveryQuery, response: { 200: Page } },
+    },
     async (request) => {
       const { state, type, job, since, until, limit, cursor } = request.query
-      await owned(principalOf(request).projectId, request.params.id)
+      await owned(dbOf(request), principalOf(request).projectId, request.params.id)
       const before = cursor === undefined ? undefined : decodeCursor(cursor)
-      const { items, next } = await listDeliveries(deps.db, request.params.id, { state, type, jobId: job, since, until, before, limit: limit ?? 50 })
+      const { items, next } = await listDeliveries(dbOf(request), request.params.id, { state, type, jobId: job, since, until, before, limit: limit ?? 50 })
       return { items, nextCursor: next === null ? null : encodeCursor(next) }
     },
   )
 
   app.get(
     '/webhooks/:id/deliveries/:deliveryId',
-    { schema: { summary: 'A delivery with every time that it was sent', params: Ids, response: { 200: DeliveryDetail } } },
+    {
+      ...ofObject('webhook', 'webhooks:read'),
+      schema: { summary: 'A delivery with every time that it was sent', params: Ids, response: { 200: DeliveryDetail } },
+    },
     async (request) => {
-      const { number, view } = await existing(principalOf(request).projectId, request.params)
-      return { ...view, attempts: await readTries(deps.db, number) }
+      const { number, view } = await existing(dbOf(request), principalOf(request).projectId, request.params)
+      return { ...view, attempts: await readTries(dbOf(request), number) }
     },
   )
 
   app.post(
     '/webhooks/:id/test',
-    { schema: { summary: 'Send a ping; read the delivery for what came of it', params: Id, response: { 201: DeliveryView } } },
+    {
+      ...ofObject('webhook', 'webhooks:admin'),
+      schema: { summary: 'Send a ping; read the delivery for what came of it', params: Id, response: { 201: DeliveryView } },
+    },
     async (request, reply) => {
       const { projectId } = principalOf(request)
-      const webhook = await owned(projectId, request.params.id)
+      const webhook = await owned(dbOf(request), projectId, request.params.id)
       if (webhook.kind === 'jobs') throw new RGridError('conflict', 'a webhook of kind "jobs" has no address of its own to send a ping to')
       requireEnabled(webhook)
-      const number = await insertPing(deps.db, projectId, webhook.id)
-      return reply.code(201).send((await existing(projectId, { id: webhook.id, deliveryId: `whd_${number}` })).view)
+      const answer = await once(deps, request, async (tx) => {
+        const number = await insertPing(tx, principalOf(request), webhook.id)
+        await audit(tx, request, 'webhook.test', webhook.id)
+        return { body: (await existing(tx, projectId, { id: webhook.id, deliveryId: `whd_${number}` })).view }
+      })
+      return sendAnswer(reply, answer)
     },
   )
 
   app.post(
     '/webhooks/:id/deliveries/:deliveryId/redeliver',
-    { schema: { summary: 'Send a delivery again', params: Ids, response: { 200: DeliveryView } } },
+    { ...ofObject('webhook', 'webhooks:admin'), schema: { summary: 'Send a delivery again', params: Ids, response: { 200: DeliveryView } } },
     async (request) => {
       const { projectId } = principalOf(request)
-      const { number } = await existing(projectId, request.params)
-      requireEnabled(await owned(projectId, request.params.id))
-      if (!(await redeliver(deps.db, request.params.id, number)))
-        throw new RGridError('conflict', `${request.params.deliveryId} is pending: it is sent at its time`)
-      return (await existing(projectId, request.params)).view
+      const { number } = await existing(dbOf(request), projectId, request.params)
+      requireEnabled(await owned(dbOf(request), projectId, request.params.id))
+      await dbOf(request).transaction(async (tx) => {
+        if (!(await redeliver(tx, request.params.id, number)))
+          throw new RGridError('conflict', `${request.params.deliveryId} is pending: it is sent at its time`)
+        await audit(tx, request, 'webhook.redeliver', request.params.deliveryId)
+      })
+      return (await existing(dbOf(request), projectId, request.params)).view
     },
   )
 
   app.post(
     '/webhooks/:id/redeliver',
     {
+      ...ofObject('webhook', 'webhooks:admin'),
       schema: {
         summary: 'Send again what failed in a time range, or all of it',
         params: Id,
@@ -86,10 +97,26 @@ export const webhookDeliveryRoutes: FastifyPluginAsyncTypebox<{ deps: GatewayDep
     async (request) => {
       const { since, until, state = 'failed' } = request.body
       if (Date.parse(since) >= Date.parse(until)) throw validationError([{ path: 'until', message: 'must be later than since' }])
-      requireEnabled(await owned(principalOf(request).projectId, request.params.id))
-      return { redelivered: await redeliverRange(deps.db, request.params.id, { since, until, all: state === 'all' }) }
+      requireEnabled(await owned(dbOf(request), principalOf(request).projectId, request.params.id))
+      return dbOf(request).transaction(async (tx) => {
+        const redelivered = await redeliverRange(tx, request.params.id, { since, until, all: state === 'all' })
+        await audit(tx, request, 'webhook.redeliver', request.params.id, { since, until, state, redelivered })
+        return { redelivered }
+      })
     },
   )
+}
+
+async function owned(db: TenantDb, projectId: string, id: string): Promise<WebhookView> {
+  return (await readWebhook(db, projectId, id)) ?? noWebhook(id)
+}
+
+async function existing(db: TenantDb, projectId: string, { id, deliveryId }: typeof Ids.static): Promise<{ number: number; view: DeliveryView }> {
+  await owned(db, projectId, id)
+  const number = parseDeliveryId(deliveryId)
+  const view = number === undefined ? undefined : await readDelivery(db, id, number)
+  if (number === undefined || !view) throw new RGridError('not_found', `there is no delivery ${deliveryId} of webhook ${id}`)
+  return { number, view }
 }
 
 function requireEnabled(webhook: WebhookView): void {

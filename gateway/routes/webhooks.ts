@@ -5,15 +5,18 @@ import { RGridError, validationError } from '#core/errors.ts'
 import { NewWebhookBody, Rotation, WEBHOOK_EVENTS, WebhookChangeBody, WebhookView, WebhookWithSecret } from '#core/webhook-api.ts'
 import { webhookUrlFault } from '#core/webhook-targets.ts'
 import { changeWebhook, createWebhook, deleteWebhook, listWebhooks, MAX_WEBHOOKS, readWebhook, rotateWebhook } from '#store/webhooks.ts'
-import type { GatewayDeps } from '../deps.ts'
-import { principalOf, principalOfProject } from '../plugins/auth.ts'
+import { inProject, ofObject } from '../access/access.ts'
+import { dbOf, principalOf } from '../access/authorise.ts'
+import { audit } from '../audit.ts'
+import type { RouteOptions } from '../deps.ts'
+import { once, sendAnswer } from '../idempotent.ts'
 
 const Slug = Type.Object({ slug: Type.String() })
 const Id = Type.Object({ id: Type.String() })
 const ONE_DAY_SECONDS = 86_400
 
 /** The endpoints that a project has its events sent to. */
-export const webhookRoutes: FastifyPluginAsyncTypebox<{ deps: GatewayDeps }> = async (app, { deps }) => {
+export const webhookRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { deps }) => {
   const checkUrl = (url: string) => {
     const fault = webhookUrlFault(url, deps.webhookTargets)
     if (fault) throw validationError([{ path: 'url', message: fault }])
@@ -22,6 +25,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<{ deps: GatewayDeps }> = a
   app.post(
     '/projects/:slug/webhooks',
     {
+      ...inProject('webhooks:admin'),
       schema: {
         summary: 'Have events sent to an address; the secret is answered this once',
         params: Slug,
@@ -30,65 +34,95 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<{ deps: GatewayDeps }> = a
       },
     },
     async (request, reply) => {
-      const principal = principalOfProject(request, request.params.slug)
+      const principal = principalOf(request)
       const { kind = 'endpoint', url, events, description = null } = request.body
       if (kind === 'endpoint' && url === undefined) throw validationError([{ path: 'url', message: 'is required: where to send events' }])
       if (kind === 'jobs') refuseForJobs({ url, events })
       if (url !== undefined) checkUrl(url)
       const wanted = kind === 'jobs' ? [] : (events ?? [...WEBHOOK_EVENTS])
-      const made = await createWebhook(deps.db, principal, { kind, url: url ?? null, events: wanted, description })
-      if (made.status === 'full') throw new RGridError('conflict', `a project has at most ${MAX_WEBHOOKS} webhooks; delete one first`)
-      if (made.status === 'exists')
-        throw new RGridError(
-          'conflict',
-          'the project has its webhook of kind "jobs" already; a new secret: rgrid webhooks rotate WEBHOOK, or POST /v1/webhooks/:id/rotate',
-        )
-      return reply
-        .code(201)
-        .header('location', `/v1/webhooks/${made.webhook.id}`)
-        .send({ ...made.webhook, secret: made.secret })
+      const answer = await once(deps, request, async (tx) => {
+        const made = await createWebhook(tx, deps.sealer, principal, { kind, url: url ?? null, events: wanted, description })
+        if (made.status === 'full') throw new RGridError('conflict', `a project has at most ${MAX_WEBHOOKS} webhooks; delete one first`)
+        if (made.status === 'exists')
+          throw new RGridError(
+            'conflict',
+            'the project has its webhook of kind "jobs" already; a new secret: rgrid webhooks rotate WEBHOOK, or POST /v1/webhooks/:id/rotate',
+          )
+        await audit(tx, request, 'webhook.create', made.webhook.id, { kind, events: wanted })
+        return { body: { ...made.webhook, secret: made.secret }, location: `/v1/webhooks/${made.webhook.id}` }
+      })
+      return sendAnswer(reply, answer)
     },
   )
 
   app.get(
     '/projects/:slug/webhooks',
-    { schema: { summary: 'The webhooks of a project', params: Slug, response: { 200: Type.Object({ items: Type.Array(WebhookView) }) } } },
-    async (request) => ({ items: await listWebhooks(deps.db, principalOfProject(request, request.params.slug).projectId) }),
+    {
+      ...inProject('webhooks:read'),
+      schema: { summary: 'The webhooks of a project', params: Slug, response: { 200: Type.Object({ items: Type.Array(WebhookView) }) } },
+    },
+    async (request) => ({ items: await listWebhooks(dbOf(request), principalOf(request).projectId) }),
   )
 
-  app.get('/webhooks/:id', { schema: { summary: 'A webhook', params: Id, response: { 200: WebhookView } } }, async (request) => {
-    const found = await readWebhook(deps.db, principalOf(request).projectId, request.params.id)
-    return found ?? noWebhook(request.params.id)
-  })
+  app.get(
+    '/webhooks/:id',
+    { ...ofObject('webhook', 'webhooks:read'), schema: { summary: 'A webhook', params: Id, response: { 200: WebhookView } } },
+    async (request) => {
+      const found = await readWebhook(dbOf(request), principalOf(request).projectId, request.params.id)
+      return found ?? noWebhook(request.params.id)
+    },
+  )
 
   app.patch(
     '/webhooks/:id',
-    { schema: { summary: 'Change a webhook, or switch it off or on', params: Id, body: WebhookChangeBody, response: { 200: WebhookView } } },
+    {
+      ...ofObject('webhook', 'webhooks:admin'),
+      schema: { summary: 'Change a webhook, or switch it off or on', params: Id, body: WebhookChangeBody, response: { 200: WebhookView } },
+    },
     async (request) => {
       const { projectId } = principalOf(request)
-      const known = (await readWebhook(deps.db, projectId, request.params.id)) ?? noWebhook(request.params.id)
+      const known = (await readWebhook(dbOf(request), projectId, request.params.id)) ?? noWebhook(request.params.id)
       if (known.kind === 'jobs') refuseForJobs(request.body)
       if (request.body.url !== undefined) checkUrl(request.body.url)
-      return (await changeWebhook(deps.db, projectId, request.params.id, request.body)) ?? noWebhook(request.params.id)
+      return dbOf(request).transaction(async (tx) => {
+        const changed = (await changeWebhook(tx, projectId, request.params.id, request.body)) ?? noWebhook(request.params.id)
+        // The address may hold a credential.
+        await audit(tx, request, 'webhook.change', request.params.id, { fields: Object.keys(request.body) })
+        return changed
+      })
     },
   )
 
   app.delete(
     '/webhooks/:id',
-    { schema: { summary: 'Delete a webhook and the record of its deliveries', params: Id, response: { 204: Type.Null() } } },
+    {
+      ...ofObject('webhook', 'webhooks:admin'),
+      schema: { summary: 'Delete a webhook and the record of its deliveries', params: Id, response: { 204: Type.Null() } },
+    },
     async (request, reply) => {
-      if (!(await deleteWebhook(deps.db, principalOf(request).projectId, request.params.id))) noWebhook(request.params.id)
+      await dbOf(request).transaction(async (tx) => {
+        if (!(await deleteWebhook(tx, principalOf(request).projectId, request.params.id))) noWebhook(request.params.id)
+        await audit(tx, request, 'webhook.delete', request.params.id)
+      })
       return reply.code(204).send(null)
     },
   )
 
   app.post(
     '/webhooks/:id/rotate',
-    { schema: { summary: 'Make a new secret; the old one signs too for a while', params: Id, body: maybe(Rotation), response: { 200: WebhookWithSecret } } },
-    async (request) => {
+    {
+      ...ofObject('webhook', 'webhooks:admin'),
+      schema: { summary: 'Make a new secret; the old one signs too for a while', params: Id, body: maybe(Rotation), response: { 200: WebhookWithSecret } },
+    },
+    async (request, reply) => {
       const overlapSeconds = request.body?.overlapSeconds ?? ONE_DAY_SECONDS
-      const rotated = await rotateWebhook(deps.db, principalOf(request).projectId, request.params.id, overlapSeconds)
-      return rotated ? { ...rotated.webhook, secret: rotated.secret } : noWebhook(request.params.id)
+      const answer = await once(deps, request, async (tx) => {
+        const rotated =
+          (await rotateWebhook(tx, deps.sealer, principalOf(request).projectId, request.params.id, overlapSeconds)) ?? noWebhook(request.params.id)
+        await audit(tx, request, 'webhook.rotate', request.params.id, { overlapSeconds })
+        return { body: { ...rotated.webhook, secret: rotated.secret }, status: 200 }
+      })
+      return sendAnswer(reply, answer)
     },
   )
 }

@@ -37,12 +37,13 @@ for (const [what, headers] of [
   })
 }
 
-test('a revoked and an expired key are refused', async () => {
+test('a key that is revoked or expires works nowhere within a second', async () => {
   for (const column of ['revoked_at', 'expires_at']) {
     const key = await newKey()
     assert.equal(await status({ 'x-rgrid-key': key }), 200)
     await gateway.admin.query(sql.unsafe`update api_keys set ${sql.identifier([column])} = now() where hash = ${sql.binary(hashSecret(key))}`)
-    assert.equal(await status({ 'x-rgrid-key': key }), 401)
+    const endedMs = performance.now()
+    while ((await status({ 'x-rgrid-key': key })) !== 401) assert.ok(performance.now() - endedMs < 1000, 'it works for more than a second')
   }
 })
 
@@ -56,8 +57,11 @@ test('the use of a key is noted, at most once a minute', async () => {
   await status({ 'x-rgrid-key': key })
   assert.equal(await usedAt(), first)
   await gateway.admin.query(sql.unsafe`update api_keys set last_used_at = now() - interval '2 minutes' where hash = ${sql.binary(hashSecret(key))}`)
-  await status({ 'x-rgrid-key': key })
-  assert.notEqual(await usedAt(), first)
+  const old = await usedAt()
+  const changedMs = performance.now()
+  // Whom it speaks for is remembered for half a second.
+  while ((await usedAt()) === old && performance.now() - changedMs < 2000) await status({ 'x-rgrid-key': key })
+  assert.notEqual(await usedAt(), old)
 })
 
 test('the stored key is a hash, and no request writes a key into the log', async () => {
@@ -106,7 +110,7 @@ test('a key sees its project, and no other', async () => {
   assert.equal((await gateway.call('GET', '/v1/projects/default')).json().id, gateway.factory.projectId)
 })
 
-test('nothing but health, the document and what nodes ask can be had without a key', async () => {
+test('nothing but health, the document, where to sign in and what nodes ask can be had without a key', async () => {
   const { paths } = (await gateway.app.inject('/openapi.json')).json()
   const open: string[] = []
   for (const [path, methods] of Object.entries<Record<string, unknown>>(paths)) {
@@ -115,5 +119,5 @@ test('nothing but health, the document and what nodes ask can be had without a k
       if (response.statusCode !== 401) open.push(`${method} ${path}`)
     }
   }
-  assert.deepEqual(open.sort(), ['post /v1/nodes/enrol', 'post /v1/nodes/{id}/credentials'])
+  assert.deepEqual(open.sort(), ['get /v1/auth', 'post /v1/nodes/enrol', 'post /v1/nodes/{id}/credentials'])
 })

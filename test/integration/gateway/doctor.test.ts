@@ -178,7 +178,7 @@ for (const [what, name, breakIt, problem] of [
       const job = await running()
       const id = newId('artifact')
       await change(
-        sql.unsafe`insert into artifacts (id, job_id, attempt_id, path, size_bytes, sha256, key) values (${id}, ${job.jobId}, ${job.attemptId}, 'a', 1, 'x', 'artifacts/gone')`,
+        sql.unsafe`insert into artifacts (id, account_id, job_id, attempt_id, path, size_bytes, sha256, key) values (${id}, ${gateway.factory.accountId}, ${job.jobId}, ${job.attemptId}, 'a', 1, 'x', 'artifacts/gone')`,
       )
       return id
     },
@@ -192,7 +192,7 @@ for (const [what, name, breakIt, problem] of [
       const id = newId('artifact')
       await put('artifacts/short', 'hi')
       await change(
-        sql.unsafe`insert into artifacts (id, job_id, attempt_id, path, size_bytes, sha256, key) values (${id}, ${job.jobId}, ${job.attemptId}, 'a', 5, 'x', 'artifacts/short')`,
+        sql.unsafe`insert into artifacts (id, account_id, job_id, attempt_id, path, size_bytes, sha256, key) values (${id}, ${gateway.factory.accountId}, ${job.jobId}, ${job.attemptId}, 'a', 5, 'x', 'artifacts/short')`,
       )
       return id
     },

@@ -165,39 +165,9 @@ test('it is ready when all three answer', async () => {
   assert.deepEqual(response.json(), { status: 'ready', checks: { postgres: 'ok', nats: 'ok', s3: 'ok' } })
 })
 
-test('the OpenAPI document lists every route, and needs no key', async () => {
+test('the OpenAPI document needs no key', async () => {
   const response = await gateway.app.inject('/openapi.json')
   assert.equal(response.statusCode, 200)
-  const { paths } = response.json()
-  assert.deepEqual(Object.keys(paths).sort(), [
-    '/v1/artifacts/{id}/download',
-    '/v1/batches/{id}',
-    '/v1/batches/{id}/cancel',
-    '/v1/doctor',
-    '/v1/events',
-    '/v1/jobs/{id}',
-    '/v1/jobs/{id}/artifacts',
-    '/v1/jobs/{id}/cancel',
-    '/v1/jobs/{id}/logs',
-    '/v1/jobs/{id}/logs/stream',
-    '/v1/nodes',
-    '/v1/nodes/enrol',
-    '/v1/nodes/{id}/credentials',
-    '/v1/nodes/{id}/drain',
-    '/v1/nodes/{id}/resume',
-    '/v1/projects',
-    '/v1/projects/{slug}',
-    '/v1/projects/{slug}/batches',
-    '/v1/projects/{slug}/files',
-    '/v1/projects/{slug}/jobs',
-    '/v1/projects/{slug}/logs',
-    '/v1/projects/{slug}/webhooks',
-    '/v1/webhooks/{id}',
-    '/v1/webhooks/{id}/deliveries',
-    '/v1/webhooks/{id}/deliveries/{deliveryId}',
-    '/v1/webhooks/{id}/deliveries/{deliveryId}/redeliver',
-    '/v1/webhooks/{id}/redeliver',
-    '/v1/webhooks/{id}/rotate',
-    '/v1/webhooks/{id}/test',
-  ])
+  // That it lists each route test/integration/gateway/access-matrix.test.ts shows.
+  assert.equal(response.json().openapi, '3.1.0')
 })

@@ -54,7 +54,7 @@ test('a job is stored with its event and its place in the outbox, and a node is 
   const view: unknown = response.json()
   assert.ok(Value.Check(JobView, view))
   assert.equal(response.headers.location, `/v1/jobs/${view.id}`)
-  assert.deepEqual([view.state, view.reason, view.name, view.project], ['queued', 'waiting for a slot: 0 ahead', 'first', 'default'])
+  assert.deepEqual([view.state, view.reason, view.name, view.project], ['queued', 'waiting for a slot', 'first', 'default'])
   assert.deepEqual(await woken, { jobs: 1 })
   assert.deepEqual(await gateway.factory.eventTypes(view.id), ['job.submitted'])
   assert.equal(await rowCount('outbox'), await rowCount('events'))

@@ -4,7 +4,9 @@ import { sql } from 'slonik'
 import type { DeliveryView, WebhookView, WebhookWithSecret } from '#core/webhook-api.ts'
 import { createApiKey, ensureProject } from '#store/bootstrap.ts'
 import { createDbPool } from '#store/pool.ts'
+import { webhookSecretContext } from '#store/webhooks.ts'
 import { startGateway, type TestGateway } from '../../harness/gateway.ts'
+import { testSealer } from '../../harness/secret-keys.ts'
 import { tell } from '../../harness/webhooks.ts'
 
 let gateway: TestGateway
@@ -215,5 +217,5 @@ test('the scheduler signs with what the gateway has written', async () => {
   const db = await createDbPool(gateway.schedulerUrl, 1)
   const stored = await db.oneFirst(sql.unsafe`select secret from webhook_secrets where endpoint_id = ${id}`)
   await db.end()
-  assert.equal(stored, secret)
+  assert.equal(testSealer.open(stored as string, webhookSecretContext(id)), secret)
 })

@@ -1,0 +1,115 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from '@sinclair/typebox'
+import type { FastifyRequest } from 'fastify'
+import { SCOPES } from '#core/access.ts'
+import { maybe } from '#core/api.ts'
+import { RGridError } from '#core/errors.ts'
+import { KeyRotation, KeyView, NewKeyBody, NewKeyView } from '#core/key-api.ts'
+import { createKey, listKeys, lockKey, readKey, replaceKey, revokeKey } from '#store/api-keys.ts'
+import type { Tx } from '#store/pool.ts'
+import { inProject, ofObject } from '../access/access.ts'
+import { callerOf, dbOf, principalOf } from '../access/authorise.ts'
+import { may, mayGive } from '../access/caller.ts'
+import { audit } from '../audit.ts'
+import type { RouteOptions } from '../deps.ts'
+import { once, sendAnswer } from '../idempotent.ts'
+
+const Slug = Type.Object({ slug: Type.String() })
+const Id = Type.Object({ id: Type.String() })
+const ONE_DAY_SECONDS = 86_400
+
+/** API keys of a project. Nobody makes, or gets hold of, a key that may do more than who asks. */
+export const keyRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { deps }) => {
+  app.get(
+    '/projects/:slug/keys',
+    {
+      ...inProject('keys:read'),
+      schema: { summary: 'The API keys of a project', params: Slug, response: { 200: Type.Object({ items: Type.Array(KeyView) }) } },
+    },
+    async (request) => ({ items: await listKeys(dbOf(request), principalOf(request).projectId) }),
+  )
+
+  app.post(
+    '/projects/:slug/keys',
+    {
+      ...inProject('keys:admin'),
+      schema: { summary: 'Make an API key; it is answered this once', params: Slug, body: NewKeyBody, response: { 201: NewKeyView } },
+    },
+    async (request, reply) => {
+      const principal = principalOf(request)
+      const { name, environment = 'live', expiresInSeconds = null } = request.body
+      const scopes = request.body.scopes ?? SCOPES.filter((scope) => may(principal.caller, scope, principal.projectId))
+      if (!mayGive(principal.caller, scopes, principal.projectId))
+        throw new RGridError('forbidden', 'scopes: a key may do no more than who makes it; leave out what you may not do yourself')
+      const answer = await once(deps, request, async (tx) => {
+        const { id, key } = await createKey(tx, principal, { name, scopes, environment, expiresInSeconds, createdBy: principal.caller.id })
+        await audit(tx, request, 'key.create', id, { name, scopes, expiresInSeconds })
+        return { body: { ...(await existing(tx, request, id)), key }, location: `/v1/keys/${id}` }
+      })
+      return sendAnswer(reply, answer)
+    },
+  )
+
+  app.get('/keys/:id', { ...ofObject('key', 'keys:read'), schema: { summary: 'An API key', params: Id, response: { 200: KeyView } } }, async (request) => {
+    return (await readKey(dbOf(request), principalOf(request).projectId, request.params.id)) ?? noKey(request.params.id)
+  })
+
+  app.post(
+    '/keys/:id/rotate',
+    {
+      ...ofObject('key', 'keys:admin'),
+      schema: {
+        summary: 'Make a key in the place of another one, which still works for a while',
+        params: Id,
+        body: maybe(KeyRotation),
+        response: { 201: NewKeyView },
+      },
+    },
+    async (request, reply) => {
+      const overlapSeconds = request.body?.overlapSeconds ?? ONE_DAY_SECONDS
+      const principal = principalOf(request)
+      const answer = await once(deps, request, async (tx) => {
+        const old = await mine(tx, request)
+        if (old.revokedAt !== null) throw new RGridError('conflict', `${old.id} is revoked; make a new key`)
+        if (old.replacedBy !== null) throw new RGridError('conflict', `${old.id} was replaced by ${old.replacedBy} already; rotate that one`)
+        const { id, key } = await replaceKey(tx, principal, old, overlapSeconds, principal.caller.id)
+        await audit(tx, request, 'key.rotate', old.id, { replacedBy: id, overlapSeconds })
+        return { body: { ...(await existing(tx, request, id)), key }, location: `/v1/keys/${id}` }
+      })
+      return sendAnswer(reply, answer)
+    },
+  )
+
+  app.delete(
+    '/keys/:id',
+    {
+      ...ofObject('key', 'keys:admin'),
+      schema: { summary: 'Revoke an API key: within a second it works nowhere', params: Id, response: { 204: Type.Null() } },
+    },
+    async (request, reply) => {
+      await dbOf(request).transaction(async (tx) => {
+        const { id } = await mine(tx, request)
+        await revokeKey(tx, id)
+        await audit(tx, request, 'key.revoke', id)
+      })
+      return reply.code(204).send(null)
+    },
+  )
+}
+
+/** The key of the address, locked; throws when the caller may not do all that it may. */
+async function mine(tx: Tx, request: FastifyRequest): Promise<KeyView> {
+  const { id } = request.params as typeof Id.static
+  const { projectId } = principalOf(request)
+  const key = (await lockKey(tx, projectId, id)) ?? noKey(id)
+  if (!mayGive(callerOf(request), key.scopes, projectId)) throw new RGridError('forbidden', `${id} may do more than you; ask somebody who may do as much`)
+  return key
+}
+
+async function existing(tx: Tx, request: FastifyRequest, id: string): Promise<KeyView> {
+  return (await readKey(tx, principalOf(request).projectId, id)) ?? noKey(id)
+}
+
+function noKey(id: string): never {
+  throw new RGridError('not_found', `there is no key ${id} in this project`)
+}
