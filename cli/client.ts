@@ -17,6 +17,8 @@ export interface Client {
   post<T>(path: string, body?: unknown, options?: { repeatable?: boolean }): Promise<T>
   /** Changes an object; doing it twice does no harm, so it is tried again as reading is. */
   patch<T>(path: string, body: unknown): Promise<T>
+  /** Makes an object what it is said to be; doing it twice does no harm either. */
+  put<T>(path: string, body: unknown): Promise<T>
   delete(path: string): Promise<void>
   /** A response whose body is read by the caller. */
   stream(path: string, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<Response>
@@ -69,6 +71,14 @@ export function createClient(profile: Profile): Client {
     }
   }
 
+  function change<T>(method: 'PATCH' | 'PUT', path: string, body: unknown): Promise<T> {
+    const init = { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }
+    return again(
+      () => true,
+      async () => readJson<T>(await request(method, path, { ...init, signal: AbortSignal.timeout(DEADLINE_MS) })),
+    )
+  }
+
   const client: Client = {
     get: <T>(path: string) =>
       again(
@@ -83,13 +93,8 @@ export function createClient(profile: Profile): Client {
         async () => readJson<T>(await request('POST', path, { ...init, signal: AbortSignal.timeout(deadlineMs) })),
       )
     },
-    patch: <T>(path: string, body: unknown) => {
-      const init = { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }
-      return again(
-        () => true,
-        async () => readJson<T>(await request('PATCH', path, { ...init, signal: AbortSignal.timeout(DEADLINE_MS) })),
-      )
-    },
+    patch: (path, body) => change('PATCH', path, body),
+    put: (path, body) => change('PUT', path, body),
     async delete(path) {
       const response = await request('DELETE', path, { signal: AbortSignal.timeout(DEADLINE_MS) })
       await response.body?.cancel()

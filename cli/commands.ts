@@ -8,6 +8,7 @@ import { logsCommand } from './commands/logs.ts'
 import { nodesCommand } from './commands/nodes.ts'
 import { outputsCommand } from './commands/outputs.ts'
 import { runCommand } from './commands/run.ts'
+import { secretsCommand } from './commands/secrets.ts'
 import { statusCommand } from './commands/status.ts'
 import { submitCommand } from './commands/submit.ts'
 import { versionCommand } from './commands/version.ts'
@@ -24,6 +25,7 @@ export const COMMANDS: readonly Command[] = [
   outputsCommand,
   downloadCommand,
   webhooksCommand,
+  secretsCommand,
   nodesCommand,
   doctorCommand,
   initCommand,

@@ -4,9 +4,13 @@ import { UsageError } from './usage-error.ts'
 
 /** Asks a person, or reads the answers line by line from a pipe. */
 export interface Questions {
+  /** Whether somebody is there to be asked. */
+  readonly isTerminal: boolean
   ask(question: string): Promise<string>
   /** What is typed is not shown. */
   askSecret(question: string): Promise<string>
+  /** The next line of a pipe; undefined at its end, and when it is empty. */
+  line(): Promise<string | undefined>
   close(): void
 }
 
@@ -33,8 +37,13 @@ export function openQuestions(): Questions {
     return next.value.trim()
   }
   return {
+    isTerminal,
     ask: (question) => answer(question, false),
     askSecret: (question) => answer(question, true),
+    async line() {
+      const next = await read.next()
+      return next.done || next.value.trim() === '' ? undefined : next.value.trim()
+    },
     close: () => lines.close(),
   }
 }

@@ -4,7 +4,7 @@ import { localCommand } from './script.ts'
 import { UsageError } from './usage-error.ts'
 
 /** `rgrid run --local`: the same command line on this machine, with its own stdin, stdout and stderr. Resolves with its exit code. */
-export async function runHere(cwd: string, words: readonly string[], env: Readonly<Record<string, string>>): Promise<number> {
+export async function runHere(cwd: string, words: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<number> {
   const [program, ...args] = localCommand(cwd, words)
   const { promise, resolve, reject } = Promise.withResolvers<number>()
   // The terminal sends Ctrl-C to the program too; what it makes of it is the end that counts.

@@ -9,6 +9,14 @@ import { find } from './local-files.ts'
 import type { ProjectDefaults } from './project-defaults.ts'
 import { UsageError } from './usage-error.ts'
 
+/** The variables that hold secrets of the project. */
+export const SECRET_OPTION: Option = {
+  type: 'string',
+  value: 'K=NAME',
+  multiple: true,
+  help: 'a variable that holds a secret of the project; NAME alone is the variable too; repeatable',
+}
+
 /** The options of `run` that become fields of the spec. */
 export const SPEC_OPTIONS: Readonly<Record<string, Option>> = {
   runtime: { type: 'string', value: 'NAME', help: 'named runtime (python:3.11, node:24, bash, ffmpeg:latest …) or any image' },
@@ -18,6 +26,7 @@ export const SPEC_OPTIONS: Readonly<Record<string, Option>> = {
   timeout: { type: 'string', value: 'TIME', help: 'longest run time: seconds, or 90s, 5m, 1h' },
   env: { type: 'string', value: 'K=V', multiple: true, help: 'environment variable; K alone takes it from here; repeatable' },
   'env-file': { type: 'string', value: 'FILE', multiple: true, help: 'environment variables from a file; repeatable' },
+  secret: SECRET_OPTION,
   mask: {
     type: 'string',
     value: 'NAME',
@@ -41,15 +50,27 @@ export function specFromOptions(options: OptionValues, defaults: ProjectDefaults
   const retries = text(options, 'retries') ?? defaults.retries
   const priority = text(options, 'priority')
   const variables = { ...defaults.env, ...readVariables(options, cwd, env) }
+  const secrets = secretsFromOptions(options)
   return {
     ...(Object.keys(given).length > 0 ? { resources: given as NonNullable<Spec['resources']> } : {}),
     ...(timeout === undefined ? {} : { timeoutSeconds: parseSeconds('timeout', timeout) }),
     ...(retries === undefined ? {} : { retries: parseCount('retries', retries, 0, 100) }),
     ...(priority === undefined ? {} : { priority: parseCount('priority', priority, -100, 100) }),
     ...(options.network === true || defaults.network === true ? { network: true } : {}),
-    ...(Object.keys(variables).length > 0 ? { env: variables } : {}),
+    ...(Object.keys(variables).length > 0 || Object.keys(secrets).length > 0 ? { env: { ...variables, ...secrets } } : {}),
     ...(list(options, 'mask').length > 0 ? { maskEnv: [...new Set([...secretNames({ env: variables }), ...list(options, 'mask')])] } : {}),
   }
+}
+
+/** The variables of `--secret K=NAME`. Throws a UsageError. */
+export function secretsFromOptions(options: OptionValues): Record<string, { secret: string }> {
+  return Object.fromEntries(
+    list(options, 'secret').map((pair) => {
+      const [, variable = '', name = variable] = /^([A-Za-z_][A-Za-z0-9_]*)(?:=(.+))?$/.exec(pair) ?? []
+      if (variable === '') throw new UsageError(`--secret "${pair}" is not K=NAME, a variable and the name of a secret`)
+      return [variable, { secret: name }]
+    }),
+  )
 }
 
 function readVariables(options: OptionValues, cwd: string, env: NodeJS.ProcessEnv): Record<string, string> {

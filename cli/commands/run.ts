@@ -50,7 +50,7 @@ export const runCommand: Command = {
     const { cwd } = context.at
     refuseTogether(options)
     const fields = specFromOptions(options, context.defaults, cwd, context.at.env)
-    if (options.local === true) return runHere(cwd, words, fields.env ?? {})
+    if (options.local === true) return runHere(cwd, words, fields.env as Record<string, string> | undefined)
     const invocation = readInvocation(cwd, words, text(options, 'runtime') ?? context.defaults.runtime, {
       extraInputs: list(options, 'input'),
       noInputs: options['no-inputs'] === true,
@@ -73,7 +73,7 @@ export const runCommand: Command = {
 function refuseTogether(options: OptionValues): void {
   const given = (name: string) => options[name] !== undefined
   for (const name of ['parallel', 'max-failures']) if (given(name) && !given('batch')) throw new UsageError(`--${name} goes with --batch`)
-  for (const name of ['batch', 'detach', 'dry-run', 'json'])
+  for (const name of ['batch', 'detach', 'dry-run', 'json', 'secret'])
     if (given('local') && given(name)) throw new UsageError(`--local runs the script here, once; it does not go with --${name}`)
   for (const name of ['output-dir', 'flat'])
     if (given(name) && given('remote-only')) throw new UsageError(`--remote-only brings nothing; it does not go with --${name}`)

@@ -2,10 +2,11 @@ import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { parse } from 'yaml'
 import type { BatchView, JobView } from '#core/api.ts'
-import type { Command } from '../command.ts'
+import type { Command, OptionValues } from '../command.ts'
 import { followBatch } from '../follow-batch.ts'
 import { waitForJob } from '../follow-job.ts'
 import { onlyArgument } from '../parse.ts'
+import { SECRET_OPTION, secretsFromOptions } from '../spec-options.ts'
 import { UsageError } from '../usage-error.ts'
 
 /** `rgrid submit`. */
@@ -15,16 +16,17 @@ export const submitCommand: Command = {
   summary: 'Submits a Job or Batch document (YAML or JSON; - reads it from standard input) and prints its id.',
   options: {
     wait: { type: 'boolean', short: 'w', help: 'wait for the end: the exit code is the job’s, outputs stay there' },
+    secret: SECRET_OPTION,
     json: { type: 'boolean', help: 'print the job or batch as JSON' },
   },
   async run({ client, print, at, defaults }, options, args) {
     const file = onlyArgument(args, 'file (- for standard input)')
-    const document = readDocument(file === '-' ? 0 : resolve(at.cwd, file), file)
+    const document = withSecrets(readDocument(file === '-' ? 0 : resolve(at.cwd, file), file), options)
     const named = (document.metadata as { project?: unknown } | null | undefined)?.project
     const project = typeof named === 'string' ? named : (defaults.project ?? (await client().project()))
     const address = `/v1/projects/${encodeURIComponent(project)}`
     const [json, waits] = [options.json === true, options.wait === true]
-    if (document.kind === 'Batch' || document.items !== undefined) {
+    if (isBatch(document)) {
       const batch = await client().post<BatchView>(`${address}/batches`, document)
       if (waits) return followBatch(client(), print, project, batch, { folders: undefined, flat: false, json, cancelFirst: false })
       if (json) print.json(batch)
@@ -44,6 +46,21 @@ interface Document {
   kind?: unknown
   items?: unknown
   metadata?: unknown
+  spec?: unknown
+  template?: unknown
+}
+
+/** The document with the variables of `--secret` in its spec, or its template. */
+function withSecrets(document: Document, options: OptionValues): Document {
+  const secrets = secretsFromOptions(options)
+  if (Object.keys(secrets).length === 0) return document
+  const field = isBatch(document) ? 'template' : 'spec'
+  const spec = (document[field] ?? {}) as { env?: object | null }
+  return { ...document, [field]: { ...spec, env: { ...spec.env, ...secrets } } }
+}
+
+function isBatch(document: Document): boolean {
+  return document.kind === 'Batch' || document.items !== undefined
 }
 
 function readDocument(path: number | string, name: string): Document {
