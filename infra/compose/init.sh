@@ -18,6 +18,8 @@ secret scheduler-db-password 24
 secret s3-access-key 10
 secret s3-secret-key 24
 
+[ -s /vault/secret-keys ] || printf 'compose:%s' "$(head -c 32 /dev/urandom | base64)" > /vault/secret-keys
+
 database_url() {
   printf 'postgres://%s:%s@postgres:5432/rgrid' "$1" "$(cat "/vault/$2")" > "/vault/$3"
 }
@@ -36,7 +38,7 @@ hand() {
 hand postgres 0:0 postgres-password
 hand nats 0:0 nats/resolver.conf
 hand s3 0:0 s3-access-key s3-secret-key
-hand gateway $service_user:$service_user gateway-database-url s3-access-key s3-secret-key \
+hand gateway $service_user:$service_user gateway-database-url secret-keys s3-access-key s3-secret-key \
   nats/gateway.creds nats/account.pub nats/signing.seed
-hand scheduler $service_user:$service_user scheduler-database-url s3-access-key s3-secret-key nats/scheduler.creds
+hand scheduler $service_user:$service_user scheduler-database-url secret-keys s3-access-key s3-secret-key nats/scheduler.creds
 echo "init: secrets are in place"

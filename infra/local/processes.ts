@@ -66,7 +66,7 @@ function startProcess(settings: Settings, name: ProcessName, env: Record<string,
 
 // What the process reads: the variables that are its own, those handed through, and the program.
 function describeSpec(settings: Settings, env: Record<string, string>): string {
-  const handed = Object.entries(cleanEnv()).filter(([name]) => name.startsWith('RGRID_') && name !== MARK)
+  const handed = Object.entries(cleanEnv()).filter(([name]) => /^(RGRID|OTEL)_/.test(name) && name !== MARK)
   const all = Object.entries({ ...Object.fromEntries(handed), ...env }).sort()
   return createHash('sha256')
     .update(JSON.stringify([settings.root, process.version, all]))
@@ -87,13 +87,15 @@ function environment(settings: Settings, connections: Connections): Record<Proce
       RGRID_NATS_ACCOUNT_FILE: trust('account.pub'),
       RGRID_NATS_SIGNING_SEED_FILE: trust('signing.seed'),
       RGRID_RUNTIMES_FILE: join(settings.stateDir, 'runtimes.json'),
+      RGRID_SECRET_KEYS_FILE: secretPath(settings, 'secret-keys'),
       ...objects,
     },
     scheduler: {
       RGRID_DATABASE_URL_FILE: secretPath(settings, 'scheduler-database-url'),
       RGRID_NATS_URL: connections.natsUrl,
       RGRID_NATS_CREDS_FILE: trust('scheduler.creds'),
-      ...schedulerMetrics(),
+      RGRID_SECRET_KEYS_FILE: secretPath(settings, 'secret-keys'),
+      ...metricsAt(1),
       ...objects,
     },
     'node-runner': {
@@ -101,16 +103,17 @@ function environment(settings: Settings, connections: Connections): Record<Proce
       RGRID_ENROL_TOKEN_FILE: enrolTokenPath(settings),
       RGRID_NODE_DIR: join(settings.stateDir, 'node'),
       RGRID_NODE_NAME: process.env.RGRID_NODE_NAME || 'local',
+      ...metricsAt(2),
       // Whoever stops a local platform does not want to wait a minute for its jobs: they are handed back.
       RGRID_DRAIN_SECONDS: process.env.RGRID_DRAIN_SECONDS || '3',
     },
   }
 }
 
-// Both processes read the same variable: here, on one machine, the scheduler's metrics have the port after the gateway's.
-function schedulerMetrics(): Record<string, string> {
+// All processes read the same variable: here, on one machine, the others' metrics have the ports after the gateway's.
+function metricsAt(offset: number): Record<string, string> {
   const [, host, port] = /^(.+):(\d+)$/.exec(process.env.RGRID_METRICS_LISTEN ?? '') ?? []
-  return port === undefined ? {} : { RGRID_METRICS_LISTEN: `${host}:${Number(port) + 1}` }
+  return port === undefined ? {} : { RGRID_METRICS_LISTEN: `${host}:${Number(port) + offset}` }
 }
 
 /** Waits until the gateway is ready. A process that ends meanwhile is reported with its log. */

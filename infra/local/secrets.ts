@@ -10,6 +10,7 @@ export type SecretName =
   | 'scheduler-db-password'
   | 's3-access-key'
   | 's3-secret-key'
+  | 'secret-keys'
   | 'postgres-admin-url'
   | 'gateway-database-url'
   | 'scheduler-database-url'
@@ -56,6 +57,7 @@ export function makeSecrets(settings: Settings): Connections {
       secretKey: ensureSecret(settings, 's3-secret-key', given.s3?.secretKey),
     },
   }
+  ensureSecret(settings, 'secret-keys', undefined, () => `local:${randomBytes(32).toString('base64')}`)
   writeWhole(secretPath(settings, 'postgres-admin-url'), connections.postgresAdminUrl)
   writeWhole(secretPath(settings, 'gateway-database-url'), connections.gatewayDatabaseUrl)
   writeWhole(secretPath(settings, 'scheduler-database-url'), connections.schedulerDatabaseUrl)
@@ -70,9 +72,9 @@ export function stateId(settings: Settings): string {
   return id
 }
 
-function ensureSecret(settings: Settings, name: SecretName, given?: string): string {
+function ensureSecret(settings: Settings, name: SecretName, given?: string, make?: () => string): string {
   const path = secretPath(settings, name)
-  const secret = given ?? readIfThere(path) ?? randomBytes(name === 's3-access-key' ? 10 : 24).toString('hex')
+  const secret = given ?? readIfThere(path) ?? make?.() ?? randomBytes(name === 's3-access-key' ? 10 : 24).toString('hex')
   writeWhole(path, secret)
   return secret
 }
