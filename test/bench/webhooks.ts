@@ -14,6 +14,7 @@ import { serviceBus } from '../harness/bus.ts'
 import { createTestDatabase } from '../harness/database.ts'
 import { createFactory, type Factory } from '../harness/factory.ts'
 import { startServices } from '../harness/local-services.ts'
+import { testSealer } from '../harness/secret-keys.ts'
 import { anEndpoint, aSecret } from '../harness/webhooks.ts'
 
 /**
@@ -113,7 +114,7 @@ async function compare(): Promise<void> {
       allowed: [{ cidr: '127.0.0.1/32', port: receiver.port }],
       resolve: () => Promise.reject(new Error('no names here')),
     })
-    const worker = createWebhooks({ db, bus, log: pino({ level: 'silent' }), send, disableDays: 5, drainMs: 0 })
+    const worker = createWebhooks({ db, bus, log: pino({ level: 'silent' }), sealer: testSealer, send, disableDays: 5, drainMs: 0 })
     const done = receiver.count(wanted)
     await worker.start()
     const startedMs = Date.now()

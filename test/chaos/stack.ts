@@ -131,6 +131,7 @@ async function makeVictims(plan: VictimPlan) {
     RGRID_S3_ACCESS_KEY: servers.s3.accessKey,
     RGRID_S3_SECRET_KEY: servers.s3.secretKey,
     RGRID_WEBHOOK_ALLOW: plan.webhookAllow,
+    RGRID_SECRET_KEYS: readFileSync(join(plan.dir, 'state/secrets/secret-keys'), 'utf8').trim(),
   }
   const secret = (name: string) => readFileSync(join(plan.dir, 'state/secrets', name), 'utf8').trim()
   const ports = Object.values(await freePorts())

@@ -2,24 +2,28 @@ import { Writable } from 'node:stream'
 import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
 import type { Bus } from '#bus/bus.ts'
 import { RUNTIMES } from '#core/runtimes.ts'
+import { createSealer } from '#core/sealer.ts'
 import { createLog } from '#core/service/log.ts'
 import { createMetrics } from '#core/service/metrics.ts'
+import { NO_TRACER } from '#core/service/trace.ts'
 import { createApiKey, ensureProject } from '#store/bootstrap.ts'
 import { createObjects, type Objects } from '#store/objects.ts'
 import { createDbPool, type DatabasePool } from '#store/pool.ts'
+import { accountDb, type TenantDb } from '#store/tenant.ts'
 import { buildApp } from '../../gateway/app.ts'
 import type { GatewayDeps } from '../../gateway/deps.ts'
 import { type Attempts, createAttempts } from './attempts.ts'
 import { serviceBus, testMinter } from './bus.ts'
 import { createTestDatabase } from './database.ts'
 import { createFactory, type Factory } from './factory.ts'
+import { TEST_SECRET_KEYS } from './secret-keys.ts'
 import { testServices } from './services.ts'
 
 /** A gateway on a database of its own, with the real bus and object store. */
 export interface TestGateway {
   app: FastifyInstance
-  /** The gateway's own connection. */
-  db: DatabasePool
+  /** The gateway's own connection, as the account of `default` sees it. */
+  db: TenantDb
   /** A connection that may write everything. */
   admin: DatabasePool
   /** Where its database is for a scheduler. */
@@ -32,7 +36,9 @@ export interface TestGateway {
   /** Each line that the gateway logged. */
   logged: string[]
   /** Calls it with the key of the project `default`. */
-  call(method: 'GET' | 'POST' | 'PATCH' | 'DELETE', url: string, body?: unknown, headers?: Record<string, string>): Promise<LightMyRequestResponse>
+  call(method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE', url: string, body?: unknown, headers?: Record<string, string>): Promise<LightMyRequestResponse>
+  /** Another gateway on the same servers; close it. */
+  another(): Promise<FastifyInstance>
   /** Listens on a port of the loopback interface and returns the address. */
   listen(): Promise<string>
   stop(): Promise<void>
@@ -57,23 +63,28 @@ export async function startGateway(change: Partial<GatewayDeps> = {}, through = 
       done()
     },
   })
-  const app = await buildApp({
-    db,
+  const deps: GatewayDeps = {
+    pool: db,
     bus,
     objects,
+    sealer: createSealer(TEST_SECRET_KEYS),
     minter: testMinter(),
     runtimes: RUNTIMES,
     log: createLog('gateway', 'debug', sink),
     metrics: createMetrics(),
+    tracer: NO_TRACER,
     natsNodeUrl: services.natsUrl,
     nodeJwtSeconds: 3600,
     urlSeconds: 600,
+    slotHourMicrons: 4800,
     webhookTargets: { ports: [80, 443, 8080, 8443], allowed: [] },
     ...change,
-  })
+  }
+  const app = await buildApp(deps)
   return {
     app,
-    db,
+    another: () => buildApp({ ...deps, metrics: createMetrics() }),
+    db: accountDb(db, factory.accountId),
     admin,
     schedulerUrl: database.schedulerUrl,
     factory,

@@ -1,12 +1,14 @@
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { TEST_SECRET_KEYS } from './secret-keys.ts'
 import { testServices } from './services.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 
 /** One of our processes, as it is started for real. */
 export interface TestProcess {
+  pid: number | undefined
   /** Resolves with the first line of the log that fits, also one that came already; rejects when the process ends without. */
   logged(fits: RegExp): Promise<string>
   /** Everything it has written, on both outputs. */
@@ -36,6 +38,7 @@ export function startProcess(name: 'gateway' | 'scheduler', env: Record<string, 
       RGRID_S3_BUCKET: services.s3.bucket,
       RGRID_S3_ACCESS_KEY: services.s3.accessKey,
       RGRID_S3_SECRET_KEY: services.s3.secretKey,
+      RGRID_SECRET_KEYS: TEST_SECRET_KEYS,
       ...env,
     },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -59,6 +62,7 @@ export function startProcess(name: 'gateway' | 'scheduler', env: Record<string, 
     resolve(code)
   })
   return {
+    pid: child.pid,
     ended,
     output: () => lines.join('\n'),
     logged(fits) {

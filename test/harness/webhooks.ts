@@ -5,11 +5,16 @@ import { maybe } from '#core/api.ts'
 import { newId } from '#core/ids.ts'
 import { WEBHOOK_EVENTS } from '#core/webhook-api.ts'
 import { type NewEvent, recordEvents } from '#store/events.ts'
-import type { DatabasePool } from '#store/pool.ts'
+import type { DatabasePool, Db } from '#store/pool.ts'
 import { row } from '#store/row.ts'
+import { webhookSecretContext } from '#store/webhooks.ts'
+import { testSealer } from './secret-keys.ts'
 
 /** A fresh signing secret. */
 export const aSecret = () => `whsec_${randomBytes(32).toString('base64')}`
+
+/** One as it is stored for an endpoint. */
+export const sealedSecret = (endpointId: string, secret: string) => testSealer.seal(secret, webhookSecretContext(endpointId))
 
 /** Whose rows are made. */
 export interface Owner {
@@ -30,12 +35,12 @@ export async function anEndpoint(
     insert into webhook_endpoints (id, account_id, project_id, kind, url, events, enabled, disabled_reason, disabled_at)
     values (${id}, ${owner.accountId}, ${owner.projectId}, ${change.url === null ? 'jobs' : 'endpoint'}, ${change.url}, ${events}, ${!off},
       ${off ? 'user' : null}, ${off ? sql.fragment`now()` : null})`)
-  for (const secret of change.secrets) await db.query(sql.unsafe`insert into webhook_secrets (endpoint_id, secret) values (${id}, ${secret})`)
+  for (const secret of change.secrets) await db.query(sql.unsafe`insert into webhook_secrets (endpoint_id, secret) values (${id}, ${sealedSecret(id, secret)})`)
   return id
 }
 
 /** Records events of a job, each in a transaction of its own. */
-export async function tell(db: DatabasePool, owner: Owner, jobId: string, types: readonly string[], data: Record<string, unknown> = {}): Promise<void> {
+export async function tell(db: Db, owner: Owner, jobId: string, types: readonly string[], data: Record<string, unknown> = {}): Promise<void> {
   for (const type of types) {
     const event: NewEvent = { accountId: owner.accountId, projectId: owner.projectId, batchId: null, jobId, type, data }
     await db.transaction((tx) => recordEvents(tx, [event]))

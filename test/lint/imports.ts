@@ -30,6 +30,11 @@ const OWNED_LIBRARIES: Readonly<Record<string, readonly string[]>> = {
   dockerode: ['node-runner', 'infra'],
   fastify: ['gateway'],
   'prom-client': ['core'],
+  pino: ['core'],
+  '@opentelemetry/api': ['core'],
+  '@opentelemetry/exporter-trace-otlp-http': ['core'],
+  '@opentelemetry/resources': ['core'],
+  '@opentelemetry/sdk-trace': ['core'],
   'eventsource-parser': ['cli'],
 }
 
