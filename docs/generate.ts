@@ -1,14 +1,16 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import type { TObject, TSchema } from '@sinclair/typebox'
+import { ACTIONS, ROLES, roleMay } from '#core/access.ts'
 import { BatchItem, BatchSpec } from '#core/batch.ts'
 import { JobSpec } from '#core/job/spec.ts'
+import { AccountLimitsChange } from '#core/limit-api.ts'
 import { RUNTIMES } from '#core/runtimes.ts'
 import { GatewayEnv } from '../gateway/config.ts'
 import { RunnerEnv } from '../node-runner/config.ts'
 import { SchedulerEnv } from '../scheduler/config.ts'
 
 /**
- * Writes the tables of JOB_SPEC.md and CONFIGURATION.md out of the schemas, between `<!-- begin NAME -->` and
+ * Writes the tables of the documents out of the schemas, between `<!-- begin NAME -->` and
  * `<!-- end -->`. `node docs/generate.ts` writes; a unit test fails when what is committed is not what it writes.
  */
 const TABLES: Readonly<Record<string, () => string>> = {
@@ -16,13 +18,15 @@ const TABLES: Readonly<Record<string, () => string>> = {
   batch: () => fieldTable(BatchSpec, '', ['template', 'items']),
   'batch-item': () => fieldTable(BatchItem, ''),
   runtimes: runtimeTable,
+  actions: actionTable,
+  limits: () => limitTable(AccountLimitsChange),
   'gateway-env': () => envTable(GatewayEnv),
   'scheduler-env': () => envTable(SchedulerEnv),
   'runner-env': () => envTable(RunnerEnv),
 }
 
 /** The documents that hold tables. */
-export const GENERATED_DOCS = ['JOB_SPEC.md', 'CONFIGURATION.md'] as const
+export const GENERATED_DOCS = ['JOB_SPEC.md', 'CONFIGURATION.md', 'ACCOUNTS.md'] as const
 
 /** The text of a document with its tables made anew. */
 export function regenerate(text: string): string {
@@ -79,6 +83,23 @@ function runtimeTable(): string {
     ([name, runtime]) => `| \`${name}\` | \`${runtime.image}\` | \`${[...runtime.interpreter, runtime.codeFile].join(' ')}\` |`,
   )
   return `| name | image | inline code runs as |\n|---|---|---|\n${rows.join('\n')}`
+}
+
+function actionTable(): string {
+  const rows = Object.entries(ACTIONS).map(([name, { what, ...action }]) => {
+    const roles = ROLES.map((role) => (roleMay(role, name as keyof typeof ACTIONS) ? '✓' : ''))
+    return `| \`${name}\` | ${what} | ${roles.join(' | ')} | ${'account' in action ? '' : '✓'} |`
+  })
+  return `| action | what | ${ROLES.join(' | ')} | scope of keys |\n|---|---|${ROLES.map(() => '---|').join('')}---|\n${rows.join('\n')}`
+}
+
+function limitTable(schema: TObject): string {
+  const rows = Object.entries(schema.properties).map(([name, field]) => `| \`${name}\` | ${cell(describe(field))} |`)
+  return `| limit | what |\n|---|---|\n${rows.join('\n')}`
+}
+
+function describe(field: TSchema): string {
+  return field.description ?? (field.anyOf as TSchema[] | undefined)?.map(describe).join('') ?? ''
 }
 
 function cell(text: string): string {
