@@ -22,8 +22,8 @@ export async function enrolNode(db: Db, request: EnrolRequest): Promise<{ nodeId
     if (!token || token.node_id) return undefined
     const nodeId = newId('node')
     await tx.query(sql.unsafe`
-      insert into nodes (id, name, pool, public_key, state, slots, memory_bytes, version)
-      values (${nodeId}, ${request.name}, ${request.pool}, ${request.publicKey}, 'ready', ${request.slots}, ${request.memoryBytes}, ${request.version})`)
+      insert into nodes (id, name, pool, public_key, state, slots, memory_bytes, version, enrolled_at)
+      values (${nodeId}, ${request.name}, ${request.pool}, ${request.publicKey}, 'ready', ${request.slots}, ${request.memoryBytes}, ${request.version}, now())`)
     await tx.query(sql.unsafe`update enrolment_tokens set used_at = now(), node_id = ${nodeId} where id = ${token.id}`)
     return { nodeId }
   })
