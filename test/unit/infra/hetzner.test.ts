@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict'
+import { readdirSync, readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { parse as parseYaml } from 'yaml'
+
+// Not imported: its types would bring those of browsers, which clash with Node's.
+const { parse: parseHcl } = createRequire(import.meta.url)('@cdktf/hcl2json') as { parse(name: string, text: string): Promise<Record<string, unknown>> }
+
+const FOLDER = join(import.meta.dirname, '../../../infra/hetzner')
+const TERRAFORM = join(FOLDER, 'terraform')
+
+interface Module {
+  text: string
+  variables: Record<string, { type?: string; description?: string; default?: unknown }[]>
+  locals: Record<string, unknown>
+  resources: Set<string>
+}
+
+/** All files of the Terraform module, put together as Terraform does. */
+async function readModule(): Promise<Module> {
+  const module: Module = { text: '', variables: {}, locals: {}, resources: new Set() }
+  for (const file of readdirSync(TERRAFORM).filter((name) => name.endsWith('.tf'))) {
+    const text = readFileSync(join(TERRAFORM, file), 'utf8')
+    const parsed = await parseHcl(file, text)
+    module.text += text
+    Object.assign(module.variables, parsed.variable)
+    for (const block of (parsed.locals ?? []) as Record<string, unknown>[]) Object.assign(module.locals, block)
+    for (const [type, named] of Object.entries((parsed.resource ?? {}) as Record<string, object>))
+      for (const name of Object.keys(named)) module.resources.add(`${type}.${name}`)
+  }
+  return module
+}
+
+/** Every `PREFIX.name` of a text. */
+function namesAfter(prefix: string, text: string): Set<string> {
+  return new Set([...text.matchAll(new RegExp(`\\b${prefix}\\.([a-z_0-9]+)`, 'g'))].map((match) => match[1] ?? ''))
+}
+
+test('what the Terraform module names is there, and what is there is used', async () => {
+  const module = await readModule()
+  const uncommented = module.text.replaceAll(/^\s*#.*$/gm, '')
+  assert.deepEqual([...namesAfter('var', uncommented)].sort(), Object.keys(module.variables).sort())
+  assert.deepEqual([...namesAfter('local', uncommented)].sort(), Object.keys(module.locals).sort())
+  const references = [...uncommented.matchAll(/\b(hcloud_[a-z_]+\.[a-z_]+)\./g)].map((match) => match[1] ?? '')
+  for (const reference of references) assert.ok(module.resources.has(reference), `${reference} is not there`)
+  for (const [name, [variable]] of Object.entries(module.variables)) {
+    assert.ok(variable?.description, `${name} has no description`)
+    assert.ok(variable?.type, `${name} has no type`)
+  }
+})
+
+test('the token of Hetzner is no variable of Terraform, so that it is in no state', async () => {
+  const { text, variables } = await readModule()
+  assert.match(text, /provider "hcloud" \{\}/)
+  assert.ok(!Object.keys(variables).some((name) => /token|secret|password/.test(name)))
+})
+
+test('the example answers every question that has no default', async () => {
+  const { variables } = await readModule()
+  const example = (await parseHcl('example.tf', readFileSync(join(TERRAFORM, 'terraform.tfvars.example'), 'utf8'))) as Record<string, unknown>
+  const needed = Object.entries(variables).filter(([, [variable]]) => !('default' in (variable ?? {})))
+  assert.deepEqual(Object.keys(example).sort(), needed.map(([name]) => name).sort())
+})
+
+/** The template of the control server's user data, with the values that Terraform would put in. */
+function renderControl(settings: Record<string, string>): string {
+  const template = readFileSync(join(TERRAFORM, 'control.yaml.tftpl'), 'utf8')
+  const lines = Object.entries(settings).map(([name, value]) => `      ${name}=${value}\n`)
+  return template.replace(/%\{ for[^}]*~\}\n[\s\S]*?%\{ endfor ~\}\n/, lines.join('')).replaceAll(/\$\{volume_device\}/g, '/dev/disk/by-id/scsi-0HC_Volume_1')
+}
+
+test('the user data of the control server is cloud-init, and writes what compose reads', async () => {
+  const settings = (await readModule()).locals.settings as Record<string, string>
+  const text = renderControl(settings)
+  assert.ok(text.startsWith('#cloud-config\n'))
+  assert.doesNotMatch(text, /\$\{(?!var|local|hcloud|join|tostring)/, 'something of the template was not put in')
+  const document = parseYaml(text) as { write_files: { path: string; content: string }[]; packages: string[]; bootcmd: string[][]; runcmd: string[][] }
+  const file = document.write_files.find(({ path }) => path === '/etc/rgrid/rgrid.env')
+  assert.deepEqual(
+    file?.content
+      .trim()
+      .split('\n')
+      .map((line) => line.split('=')[0])
+      .sort(),
+    Object.keys(settings).sort(),
+  )
+  assert.ok(document.packages.includes('docker-compose'))
+  assert.ok(
+    document.bootcmd.every(([command]) => command === 'cloud-init-per'),
+    'bootcmd is of every boot',
+  )
+})
+
+test('compose on the control server finds each variable that it wants in the settings', async () => {
+  const settings = (await readModule()).locals.settings as Record<string, string>
+  const compose = ['compose.hetzner.yaml', 'compose.external-s3.yaml'].map((name) => readFileSync(join(FOLDER, name), 'utf8')).join('\n')
+  const wanted = [...compose.matchAll(/\$\{([A-Z_0-9]+)\}/g)].map((match) => match[1] ?? '')
+  assert.ok(wanted.length > 10)
+  for (const name of wanted) assert.ok(name in settings, `${name} is not written by Terraform`)
+})
+
+test('the recipe of the snapshot can be read, and its script names what it is given', async () => {
+  const recipe = readFileSync(join(FOLDER, 'snapshot/node.pkr.hcl'), 'utf8')
+  const parsed = (await parseHcl('node.pkr.hcl', recipe)) as { variable: Record<string, object>; build: { provisioner: { shell: { script: string }[] } }[] }
+  assert.deepEqual([...namesAfter('var', recipe)].sort(), Object.keys(parsed.variable).sort())
+  const script = readFileSync(join(FOLDER, 'snapshot', parsed.build[0]?.provisioner.shell[0]?.script ?? ''), 'utf8')
+  for (const name of ['IMAGES', 'GVISOR']) assert.match(script, new RegExp(`\\$${name}\\b`))
+})
