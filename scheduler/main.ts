@@ -19,6 +19,7 @@ import { buildAssignments } from './assignments.ts'
 import { createBusHealth } from './bus-health.ts'
 import { createClaims } from './claims.ts'
 import { SchedulerEnv } from './config.ts'
+import { createCostCloser } from './cost/closer.ts'
 import { createHoldTimer } from './hold-timer.ts'
 import { createLogPurger } from './log-purger.ts'
 import { createMeters } from './meters.ts'
@@ -113,6 +114,7 @@ async function main(): Promise<void> {
       createObjectCollector(db, objects, log, leader.isLeader),
       createRetention(db, log, leader.isLeader),
       createUsageRoller(db, log, leader.isLeader),
+      createCostCloser(db, log, leader.isLeader),
       createLogPurger(db, bus, log, leader.isLeader, env.RGRID_LOG_GRACE_SECONDS),
       createWebhooks({
         db,

@@ -1,5 +1,7 @@
 import { Type } from '@sinclair/typebox'
 import { sql } from 'slonik'
+import { foldCosts } from './cost-fold.ts'
+import { HOURS_FROM } from './node-hours.ts'
 import { logKey } from './objects.ts'
 import { discardObjects } from './pending-objects.ts'
 import type { DatabasePool, Tx } from './pool.ts'
@@ -63,6 +65,10 @@ async function deleteJobs(tx: Tx, limit: number): Promise<number> {
     where (j.batch_id is null or exists (select 1 from batches b where b.id = j.batch_id and b.finished_at is not null))
       and not exists (select 1 from events e join outbox o on o.event_id = e.id where e.job_id = j.id)
       and not exists (select 1 from webhook_deliveries d where d.job_id = j.id and d.state = 'pending')
+      -- Nor before the paid hours are closed that it ran in.
+      and not exists (
+        select 1 from attempts a join nodes n on n.id = a.node_id
+        where a.job_id = j.id and n.next_hour is not null and j.finished_at >= ${HOURS_FROM} + make_interval(hours => n.next_hour))
     limit ${limit} for no key update of j skip locked`)
   if (jobIds.length === 0) return 0
   const these = sql.array([...jobIds], 'text')
@@ -77,6 +83,7 @@ async function deleteJobs(tx: Tx, limit: number): Promise<number> {
       select a.id as attempt_id, j.id as job_id, j.account_id, j.project_id from attempts a join jobs j on j.id = a.job_id
       where j.id = any(${these}) and a.log_archived and a.log_expired_at is null`),
   )
+  await foldCosts(tx, jobIds)
   await tx.query(sql.unsafe`delete from artifacts where job_id = any(${these})`)
   await tx.query(sql.unsafe`delete from attempts where job_id = any(${these})`)
   await tx.query(sql.unsafe`delete from webhook_deliveries where job_id = any(${these})`)

@@ -64,6 +64,7 @@ export const LOG_FIELDS = {
   claims: 'claims concerned',
   jobs: 'jobs concerned',
   nodes: 'nodes that are known',
+  hours: 'paid hours of machines that were closed',
   silent: 'nodes that are silent',
   running: 'attempts that a node runs',
   spans: 'spans of traces',
