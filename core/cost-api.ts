@@ -61,7 +61,10 @@ export type CostReport = Static<typeof CostReport>
 
 /** What a report of machines may be asked for. */
 export const NodeCostQuery = Type.Object(
-  { by: Type.Optional(Type.String({ pattern: '^(day|node|type)$', default: 'day', description: 'day, node, or type: the kind of machine and its place' })), ...Range },
+  {
+    by: Type.Optional(Type.String({ pattern: '^(day|node|type)$', default: 'day', description: 'day, node, or type: the kind of machine and its place' })),
+    ...Range,
+  },
   { additionalProperties: false },
 )
 

@@ -1,5 +1,5 @@
 /**
- * What happens to jobs, batches and webhooks (docs/EVENTS.md). On the bus and in the event stream each has the prefix
+ * What happens to jobs, batches, webhooks and monthly limits (docs/EVENTS.md). On the bus and in the event stream each has the prefix
  * `rgrid.`, as CloudEvents wants a name that is unique in the world.
  */
 export const EVENT_TYPES = [
@@ -16,6 +16,7 @@ export const EVENT_TYPES = [
   'batch.cancelled',
   'batch.completed',
   'webhook.disabled',
+  'spending.threshold',
 ] as const
 
 /** One of them. */

@@ -4,7 +4,15 @@ import { maybe, Time, words } from './api.ts'
 /** What the REST API takes and answers about webhooks (https://www.standardwebhooks.com). */
 
 /** The events that an endpoint may ask for. */
-export const WEBHOOK_EVENTS = ['job.started', 'job.succeeded', 'job.failed', 'job.cancelled', 'batch.completed', 'webhook.disabled'] as const
+export const WEBHOOK_EVENTS = [
+  'job.started',
+  'job.succeeded',
+  'job.failed',
+  'job.cancelled',
+  'batch.completed',
+  'webhook.disabled',
+  'spending.threshold',
+] as const
 /** One of them. */
 export type WebhookEvent = (typeof WEBHOOK_EVENTS)[number]
 

@@ -16,6 +16,7 @@ import { traceRequests } from './plugins/trace.ts'
 import { accountRoutes } from './routes/account.ts'
 import { auditRoutes } from './routes/audit.ts'
 import { batchRoutes } from './routes/batches.ts'
+import { costRoutes } from './routes/cost.ts'
 import { doctorRoutes } from './routes/doctor.ts'
 import { eventRoutes } from './routes/events.ts'
 import { fileRoutes } from './routes/files.ts'
@@ -86,6 +87,7 @@ export async function buildApp(deps: GatewayDeps): Promise<FastifyInstance> {
         keyRoutes,
         auditRoutes,
         limitRoutes,
+        costRoutes,
         projectRoutes,
         secretRoutes,
         jobRoutes,

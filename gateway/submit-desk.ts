@@ -86,10 +86,11 @@ async function store(tx: Tx, round: readonly Waiting[]): Promise<{ createdAt: st
   const refused: [Waiting, unknown][] = []
   for (const wish of round) {
     const demand = { jobs: 1, microns: wish.job.reserved }
-    const exceeded = admission(demand)
+    const exceeded = admission.admit(demand)
     if (exceeded) refused.push([wish, limitError(exceeded, demand)])
     else taken.push(wish)
   }
+  await admission.settle()
   if (taken.length === 0) return { createdAt: '', taken, refused }
   const createdAt = await storeJobs(
     tx,

@@ -15,9 +15,7 @@ export interface CostFilter {
 }
 
 const SumRow = Type.Object({ attempts: Type.Number(), slot_ms: Type.Number(), cost: Type.Number(), provisional: Type.Number(), charge: Type.Number() })
-const ItemRow = row(
-  Type.Composite([SumRow, Type.Object({ key: maybe(Type.String()), name: maybe(Type.String()), groups: Type.Number(), total: SumRow })]),
-)
+const ItemRow = row(Type.Composite([SumRow, Type.Object({ key: maybe(Type.String()), name: maybe(Type.String()), groups: Type.Number(), total: SumRow })]))
 
 /**
  * What an account, or one project of it, used: shares in closed hours, and in those that are not closed what they would be now.
@@ -52,8 +50,7 @@ function toSums({ attempts, slot_ms, cost, provisional, charge }: typeof SumRow.
 
 function grouping(by: string) {
   if (by === 'day') return { key: sql.fragment`to_char(e.day, 'YYYY-MM-DD')`, name: sql.fragment`null::text`, join: sql.fragment`` }
-  if (by.startsWith('label:'))
-    return { key: sql.fragment`e.labels ->> ${by.slice('label:'.length)}`, name: sql.fragment`null::text`, join: sql.fragment`` }
+  if (by.startsWith('label:')) return { key: sql.fragment`e.labels ->> ${by.slice('label:'.length)}`, name: sql.fragment`null::text`, join: sql.fragment`` }
   if (by === 'project') return { key: sql.fragment`e.project_id`, name: sql.fragment`p.slug`, join: sql.fragment`left join projects p on p.id = g.key` }
   if (by === 'batch') return { key: sql.fragment`e.batch_id`, name: sql.fragment`b.name`, join: sql.fragment`left join batches b on b.id = g.key` }
   return { key: sql.fragment`e.job_id`, name: sql.fragment`j.name`, join: sql.fragment`left join jobs j on j.id = g.key` }

@@ -4,6 +4,7 @@ import type { JobView } from '#core/api.ts'
 import { newId } from '#core/ids.ts'
 import type { ResolvedSpec } from '#core/job/resolve.ts'
 import type { ValidJob } from '#core/job/validate.ts'
+import { workloadOf } from '#core/job/workload.ts'
 import { worstCase } from '#core/money.ts'
 import { nowMs } from '#core/service/time.ts'
 import type { Deed } from './audit.ts'
@@ -44,6 +45,7 @@ export interface NewJob {
   price: number
   attempt: number
   reserved: number
+  workload: string
   state: 'held' | 'queued'
   hold: 'batch' | 'not_before' | null
   until: string | null
@@ -67,6 +69,7 @@ export function prepareJob(job: ValidJob, terms: Terms, place?: Place): NewJob {
     price: terms.slotHourMicrons,
     attempt: attemptMicrons,
     reserved: jobMicrons,
+    workload: workloadOf(spec),
     trace: terms.trace,
   }
   if (place && place.index >= place.parallel)
@@ -87,12 +90,12 @@ export async function storeJobs(tx: Tx, owner: Owner, batchId: string | null, jo
     with j as materialized (
       select * from jsonb_to_recordset(${JSON.stringify(jobs)}::jsonb)
         as j(id text, index int, name text, labels jsonb, spec jsonb, slots smallint, memory bigint, priority smallint, state text, hold text,
-          until timestamptz, reason text, price bigint, attempt bigint, reserved bigint, trace text)
+          until timestamptz, reason text, price bigint, attempt bigint, reserved bigint, workload text, trace text)
     ), made as (
       insert into jobs (id, account_id, project_id, batch_id, batch_index, name, labels, spec, slots, memory_bytes, priority, state, hold, hold_until, reason,
-        queue_until, slot_hour_microns, attempt_microns, reserved_microns, trace_context)
+        queue_until, slot_hour_microns, attempt_microns, reserved_microns, workload, trace_context)
       select j.id, ${owner.accountId}, ${owner.projectId}, ${batchId}, j.index, j.name, j.labels, j.spec, j.slots, j.memory, j.priority, j.state, j.hold, j.until,
-        j.reason, case when j.state = 'queued' then ${QUEUE_UNTIL} end, j.price, j.attempt, j.reserved, j.trace
+        j.reason, case when j.state = 'queued' then ${QUEUE_UNTIL} end, j.price, j.attempt, j.reserved, j.workload, j.trace
       from j order by j.index nulls first
     ), added as (
       insert into events (account_id, project_id, batch_id, job_id, type, data)

@@ -4,17 +4,18 @@ import type { Usage } from '#core/limit-api.ts'
 import type { EffectiveLimits } from './limits.ts'
 import type { Db, Tx } from './pool.ts'
 import { row } from './row.ts'
+import { reachedParts, recordSpending, type Spending } from './spending.ts'
 
-const UsageRow = row(
-  Type.Object({
-    open_jobs: Type.Number(),
-    running_jobs: Type.Number(),
-    storage_bytes: Type.Number(),
-    spent_microns: Type.Number(),
-    reserved_microns: Type.Number(),
-    month: Type.String(),
-  }),
-)
+const UsageShape = Type.Object({
+  open_jobs: Type.Number(),
+  running_jobs: Type.Number(),
+  storage_bytes: Type.Number(),
+  spent_microns: Type.Number(),
+  reserved_microns: Type.Number(),
+  month: Type.String(),
+})
+const UsageRow = row(UsageShape)
+const StandingRow = row(Type.Composite([UsageShape, Type.Object({ told: Type.Number() })]))
 const CountRow = row(Type.Object({ count: Type.Number() }))
 
 const MONTH = sql.fragment`date_trunc('month', now() at time zone 'utc')::date`
@@ -65,8 +66,17 @@ export interface Exceeded {
   used: number
 }
 
-/** Takes what stays within the limits, one demand after the other; says which limit another one would pass. */
-export type Admission = (demand: Demand) => Exceeded | undefined
+interface Standing extends Spending {
+  openJobs: number
+}
+
+/** What an account, and a project of it, may still take. */
+export interface Admission {
+  /** Takes what stays within the limits, one demand after the other; says which limit another one would pass. */
+  admit(demand: Demand): Exceeded | undefined
+  /** Tells which parts of a monthly limit were reached by that; once, in the transaction that stores what was taken. */
+  settle(): Promise<void>
+}
 
 /**
  * Looks at what is used, in the transaction that stores what is let in: until that is over no other submit of the account is
@@ -74,26 +84,40 @@ export type Admission = (demand: Demand) => Exceeded | undefined
  */
 export async function openAdmission(tx: Tx, owner: { accountId: string; projectId: string }, limits: EffectiveLimits): Promise<Admission> {
   const limited = (['account', 'project'] as const).filter((whose) => limits[whose].openJobs !== null || limits[whose].monthMicrons !== null)
-  if (limited.length === 0) return () => undefined
+  if (limited.length === 0) return { admit: () => undefined, settle: async () => undefined }
   await tx.query(sql.unsafe`select pg_advisory_xact_lock(hashtextextended(${`usage:${owner.accountId}`}, 0))`)
-  const used: { whose: 'account' | 'project'; openJobs: number; monthMicrons: number }[] = []
+  const used: Standing[] = []
   for (const whose of limited) {
-    const now = await tx.one(sql.type(UsageRow)`select *, 0 as running_jobs from (${sums(owner.accountId, whose === 'account' ? null : owner.projectId)}) s`)
-    used.push({ whose, openJobs: now.open_jobs, monthMicrons: now.spent_microns + now.reserved_microns })
+    const ownerId = whose === 'account' ? owner.accountId : owner.projectId
+    const now = await tx.one(sql.type(StandingRow)`
+      select *, 0 as running_jobs, coalesce((select max(percent) from spending_marks where owner_id = ${ownerId} and month = ${MONTH}), 0)::int as told
+      from (${sums(owner.accountId, whose === 'account' ? null : owner.projectId)}) s`)
+    used.push({ whose, ownerId, openJobs: now.open_jobs, monthMicrons: now.spent_microns + now.reserved_microns, told: now.told, refused: false })
   }
-  return (demand) => {
-    const adds = { openJobs: demand.jobs, monthMicrons: demand.microns }
-    for (const now of used) {
-      for (const limit of ['openJobs', 'monthMicrons'] as const) {
-        const max = limits[now.whose][limit]
-        if (max !== null && now[limit] + adds[limit] > max) return { limit, whose: now.whose, max, used: now[limit] }
+  return {
+    admit(demand) {
+      const adds = { openJobs: demand.jobs, monthMicrons: demand.microns }
+      for (const now of used) {
+        for (const limit of ['openJobs', 'monthMicrons'] as const) {
+          const max = limits[now.whose][limit]
+          if (max === null || now[limit] + adds[limit] <= max) continue
+          if (limit === 'monthMicrons') now.refused = true
+          return { limit, whose: now.whose, max, used: now[limit] }
+        }
       }
-    }
-    for (const now of used) {
-      now.openJobs += adds.openJobs
-      now.monthMicrons += adds.monthMicrons
-    }
-    return undefined
+      for (const now of used) {
+        now.openJobs += adds.openJobs
+        now.monthMicrons += adds.monthMicrons
+      }
+      return undefined
+    },
+    async settle() {
+      await recordSpending(
+        tx,
+        owner.accountId,
+        used.flatMap((now) => reachedParts(now, limits[now.whose].monthMicrons)),
+      )
+    },
   }
 }
 

@@ -7,7 +7,7 @@ import { nowMs } from '#core/service/time.ts'
 import type { EffectiveLimits } from '#store/limits.ts'
 import type { Tx } from '#store/pool.ts'
 import { type Demand, type Exceeded, openAdmission, readUsage } from '#store/usage.ts'
-import { principalOf } from '../access/authorise.ts'
+import { dbOf, principalOf } from '../access/authorise.ts'
 
 /** When it is worth trying again whether jobs have ended. */
 const RETRY_SECONDS = 10
@@ -42,8 +42,24 @@ export function checkBatchSize(limits: EffectiveLimits, items: number): void {
 
 /** Throws when what is submitted does not fit into what may be open, or be spent, in the transaction that stores it. */
 export async function requireRoom(tx: Tx, request: FastifyRequest, limits: EffectiveLimits, demand: Demand): Promise<void> {
-  const exceeded = (await openAdmission(tx, principalOf(request), limits))(demand)
+  const admission = await openAdmission(tx, principalOf(request), limits)
+  const exceeded = admission.admit(demand)
   if (exceeded) throw limitError(exceeded, demand)
+  await admission.settle()
+}
+
+/** Does what needs room; when a monthly limit refuses it, that is told in a transaction of its own, as the other one is undone. */
+export async function tellRefusal<T>(request: FastifyRequest, limits: EffectiveLimits, demand: Demand, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    if (error instanceof RGridError && error.code === 'limit_exceeded')
+      await dbOf(request).transaction(async (tx) => {
+        const admission = await openAdmission(tx, principalOf(request), limits)
+        if (admission.admit(demand)) await admission.settle()
+      })
+    throw error
+  }
 }
 
 /** Throws when so many bytes more are beyond what the account or the project may keep. */

@@ -12,7 +12,7 @@ import { worstCase } from '#core/money.ts'
 import { cancelBatch } from '#store/job-cancel.ts'
 import { readBatch } from '#store/job-query.ts'
 import { insertBatch } from '#store/job-submit.ts'
-import type { Db } from '#store/pool.ts'
+import type { Db, Tx } from '#store/pool.ts'
 import { inProject, ofObject } from '../access/access.ts'
 import { dbOf, depsOf, principalOf } from '../access/authorise.ts'
 import { audit } from '../audit.ts'
@@ -21,7 +21,7 @@ import { receiveBatch } from '../bulk/receive-batch.ts'
 import type { RouteOptions } from '../deps.ts'
 import { once, sendAnswer } from '../idempotent.ts'
 import { afterCancel, checkFiles, checkProject, findMissingFiles } from '../job-commands.ts'
-import { checkBatchSize, checkSize, requireRoom } from '../limits/admission.ts'
+import { checkBatchSize, checkSize, requireRoom, tellRefusal } from '../limits/admission.ts'
 import { traceOf } from '../plugins/trace.ts'
 import { checkSecrets, findMissingSecrets } from '../secret-checks.ts'
 import { checkWebhook } from '../webhook-checks.ts'
@@ -51,17 +51,14 @@ export const batchRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, 
     checkBatchSize(limits, size)
     checkSize(limits, batch.template, 'template')
     const { jobMicrons } = worstCase(batch.template, deps.slotHourMicrons)
-    const answer = await once(
-      deps,
-      request,
-      async (tx) => {
-        await requireRoom(tx, request, limits, { jobs: size, microns: size * jobMicrons })
-        const { id } = await insertBatch(tx, principal, { ...batch, size }, jobs(), { slotHourMicrons: deps.slotHourMicrons, trace: traceOf(request) ?? null })
-        await audit(tx, request, 'batch.submit', id, { items: size })
-        return { body: await existing(tx, principal.projectId, id), location: `/v1/batches/${id}` }
-      },
-      digest,
-    )
+    const demand = { jobs: size, microns: size * jobMicrons }
+    const store = async (tx: Tx) => {
+      await requireRoom(tx, request, limits, demand)
+      const { id } = await insertBatch(tx, principal, { ...batch, size }, jobs(), { slotHourMicrons: deps.slotHourMicrons, trace: traceOf(request) ?? null })
+      await audit(tx, request, 'batch.submit', id, { items: size })
+      return { body: await existing(tx, principal.projectId, id), location: `/v1/batches/${id}` }
+    }
+    const answer = await tellRefusal(request, limits, demand, () => once(deps, request, store, digest))
     wakeNodes(deps.bus, answer.body.counts.queued)
     return answer
   }

@@ -15,7 +15,7 @@ import { audit, deedOf } from '../audit.ts'
 import type { RouteOptions } from '../deps.ts'
 import { once, sendAnswer } from '../idempotent.ts'
 import { afterCancel, checkFiles, checkProject, decodeCursor, encodeCursor } from '../job-commands.ts'
-import { checkSize, requireRoom } from '../limits/admission.ts'
+import { checkSize, requireRoom, tellRefusal } from '../limits/admission.ts'
 import { traceOf } from '../plugins/trace.ts'
 import { checkSecrets } from '../secret-checks.ts'
 import { createSubmitDesk } from '../submit-desk.ts'
@@ -64,11 +64,14 @@ export const jobRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
         const view = await desk.submit({ principal, db: dbOf(request), limits, job: made, deed })
         return reply.code(201).header('location', location).send(view)
       }
-      const answer = await once(deps, request, async (tx) => {
-        await requireRoom(tx, request, limits, { jobs: 1, microns: made.reserved })
-        const createdAt = await storeJobs(tx, principal, null, [made], [deed])
-        return { body: viewNewJob(made, principal.projectSlug, createdAt), location }
-      })
+      const demand = { jobs: 1, microns: made.reserved }
+      const answer = await tellRefusal(request, limits, demand, () =>
+        once(deps, request, async (tx) => {
+          await requireRoom(tx, request, limits, demand)
+          const createdAt = await storeJobs(tx, principal, null, [made], [deed])
+          return { body: viewNewJob(made, principal.projectSlug, createdAt), location }
+        }),
+      )
       if (answer.body.state === 'queued') wakeNodes(deps.bus, 1)
       return sendAnswer(reply, answer)
     },

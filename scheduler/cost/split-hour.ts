@@ -23,7 +23,11 @@ export interface Share {
  * (an attempt that was declared lost overlaps the one after it) share the hour, and nothing is idle. Pure; the order of the uses
  * means nothing, their ids must differ.
  */
-export function splitHour(hour: Pick<PaidHour, 'fromMs' | 'untilMs' | 'paidMicrons'>, slots: number, uses: readonly SlotUse[]): { shares: Share[]; idleMicrons: number } {
+export function splitHour(
+  hour: Pick<PaidHour, 'fromMs' | 'untilMs' | 'paidMicrons'>,
+  slots: number,
+  uses: readonly SlotUse[],
+): { shares: Share[]; idleMicrons: number } {
   const weighed = uses.map((use) => ({ use, slotMs: use.slots * Math.max(0, Math.min(use.untilMs, hour.untilMs) - Math.max(use.fromMs, hour.fromMs)) }))
   const used = weighed.reduce((sum, { slotMs }) => sum + slotMs, 0)
   const room = Math.max(slots * (hour.untilMs - hour.fromMs), used)

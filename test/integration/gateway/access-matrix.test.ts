@@ -64,6 +64,10 @@ const ROUTES: Record<string, [Where, Action?]> = {
   'GET /v1/batches/{id}': ['project', 'jobs:read'],
   'POST /v1/batches/{id}/cancel': ['project', 'jobs:write'],
   'GET /v1/events': ['project', 'jobs:read'],
+  'GET /v1/cost': ['project', 'usage:read'],
+  'GET /v1/account/cost': ['account', 'usage:read'],
+  'GET /v1/nodes/cost': ['operator'],
+  'POST /v1/estimate': ['project', 'usage:read'],
   'GET /v1/webhooks/{id}': ['project', 'webhooks:read'],
   'PATCH /v1/webhooks/{id}': ['project', 'webhooks:admin'],
   'DELETE /v1/webhooks/{id}': ['project', 'webhooks:admin'],
@@ -121,7 +125,9 @@ function addressOf(route: string): { method: 'GET'; url: string } {
     .replace('{deliveryId}', objects.delivery ?? '')
     .replace('{userId}', 'user_nobody')
     .replace('{name}', 'A_SECRET')
-  return { method, url: path === '/v1/events' ? '/v1/events?project=default&type=nonsense' : url }
+  // Their project stands in the query; the stream of events is refused before it begins.
+  const query = { '/v1/events': '?project=default&type=nonsense', '/v1/cost': '?project=default', '/v1/estimate': '?project=default' }[path] ?? ''
+  return { method, url: `${url}${query}` }
 }
 
 async function ask(route: string, headers: Record<string, string>): Promise<{ status: number; code: string }> {

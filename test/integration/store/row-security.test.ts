@@ -14,7 +14,7 @@ import { createFactory, type Factory } from '../../harness/factory.ts'
 const TenantRow = row(Type.Object({ name: Type.String() }))
 const CountRow = row(Type.Object({ count: Type.Number() }))
 /** Tables that hold nothing of tenants, or that the gateway cannot read. */
-const SHARED = ['account_turns', 'claim_clock', 'enrolment_tokens', 'migrations', 'nodes', 'outbox']
+const SHARED = ['account_turns', 'cells', 'claim_clock', 'enrolment_tokens', 'migrations', 'nodes', 'outbox', 'prices', 'scaling']
 
 let database: TestDatabase
 let admin: DatabasePool
