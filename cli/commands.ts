@@ -1,7 +1,9 @@
 import type { Command } from './command.ts'
 import { cancelCommand } from './commands/cancel.ts'
+import { costCommand } from './commands/cost.ts'
 import { doctorCommand } from './commands/doctor.ts'
 import { downloadCommand } from './commands/download.ts'
+import { estimateCommand } from './commands/estimate.ts'
 import { initCommand } from './commands/init.ts'
 import { listCommand } from './commands/list.ts'
 import { logsCommand } from './commands/logs.ts'
@@ -24,6 +26,8 @@ export const COMMANDS: readonly Command[] = [
   cancelCommand,
   outputsCommand,
   downloadCommand,
+  costCommand,
+  estimateCommand,
   webhooksCommand,
   secretsCommand,
   nodesCommand,

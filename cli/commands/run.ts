@@ -1,21 +1,18 @@
-import { readFileSync } from 'node:fs'
 import { basename, resolve } from 'node:path'
 import type { JobView } from '#core/api.ts'
 import { API_VERSION, type InputFile, type JobSpec, type Spec } from '#core/job/spec.ts'
 import { type Command, type Context, list, type Option, type OptionValues, text } from '../command.ts'
 import { waitForJob } from '../follow-job.ts'
 import { runHere } from '../run-here.ts'
-import { findRequirements, type Invocation, readInvocation } from '../script.ts'
-import { labelsFromOptions, SPEC_OPTIONS, specFromOptions } from '../spec-options.ts'
+import { RUN_SPEC_OPTIONS, readRunSpec } from '../run-spec.ts'
+import type { Invocation } from '../script.ts'
+import { labelsFromOptions, specFromOptions } from '../spec-options.ts'
 import { uploadInputs } from '../upload.ts'
 import { UsageError } from '../usage-error.ts'
 import { runBatch } from './run-batch.ts'
 
 const OPTIONS: Readonly<Record<string, Option>> = {
-  ...SPEC_OPTIONS,
-  requirements: { type: 'string', value: 'FILE', help: 'Python requirements; requirements.txt beside the script is taken by itself' },
-  input: { type: 'string', value: 'PATH', multiple: true, help: 'a file or folder that no argument names but the script needs; repeatable' },
-  'no-inputs': { type: 'boolean', help: 'arguments that name files take nothing along' },
+  ...RUN_SPEC_OPTIONS,
   name: { type: 'string', help: 'a name for the job' },
   label: { type: 'string', value: 'K=V', multiple: true, help: 'a label to find it by; repeatable' },
   batch: { type: 'string', value: 'GLOB', multiple: true, help: 'one job for each file; the file takes the place of {}, or comes last' },
@@ -47,22 +44,12 @@ export const runCommand: Command = {
   options: OPTIONS,
   details: DETAILS,
   async run(context, options, words) {
-    const { cwd } = context.at
     refuseTogether(options)
-    const fields = specFromOptions(options, context.defaults, cwd, context.at.env)
-    if (options.local === true) return runHere(cwd, words, fields.env as Record<string, string> | undefined)
-    const invocation = readInvocation(cwd, words, text(options, 'runtime') ?? context.defaults.runtime, {
-      extraInputs: list(options, 'input'),
-      noInputs: options['no-inputs'] === true,
-    })
-    const requirements = findRequirements(cwd, words, text(options, 'requirements'))
-    const spec: Spec = {
-      runtime: invocation.runtime ?? '',
-      command: invocation.command,
-      args: invocation.args,
-      ...fields,
-      ...(requirements === undefined ? {} : { requirements: readFileSync(requirements, 'utf8') }),
+    if (options.local === true) {
+      const { env } = specFromOptions(options, context.defaults, context.at.cwd, context.at.env)
+      return runHere(context.at.cwd, words, env as Record<string, string> | undefined)
     }
+    const { spec, invocation } = readRunSpec(context, options, words)
     for (const note of invocation.notes) context.print.say(`note: ${note}`)
     if (list(options, 'batch').length > 0) return runBatch(context, options, spec, invocation)
     return runOne(context, options, spec, invocation)

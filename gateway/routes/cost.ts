@@ -54,7 +54,7 @@ export const costRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, {
         response: { 200: Estimate },
       },
       // A document is checked with sentences of its own; what stands in the address as everywhere.
-      validatorCompiler: (part: Part) => (part.httpPart === 'body' ? () => true : TypeBoxValidatorCompiler(part)),
+      validatorCompiler: (part: { httpPart?: string }) => (part.httpPart === 'body' ? () => true : TypeBoxValidatorCompiler(part as Part)),
     },
     async (request) => {
       const principal = principalOf(request)

@@ -4,7 +4,6 @@ import { Type } from '@sinclair/typebox'
 import fc from 'fast-check'
 import pg from 'pg'
 import { sql } from 'slonik'
-import { newId } from '#core/ids.ts'
 import { createDbPool, type DatabasePool } from '#store/pool.ts'
 import { recordPrices } from '#store/prices.ts'
 import { RETENTION_STEPS } from '#store/retention.ts'
@@ -13,6 +12,7 @@ import { closeHours } from '../../../scheduler/cost/closer.ts'
 import { HOUR_MS } from '../../../scheduler/cost/paid-hour.ts'
 import { createTestDatabase, type TestDatabase } from '../../harness/database.ts'
 import { createFactory, type Factory } from '../../harness/factory.ts'
+import { createPaidNodes, type PaidNodes } from '../../harness/paid-nodes.ts'
 
 const HourRow = row(
   Type.Object({ hour: Type.Number(), hour_microns: Type.Number(), paid_microns: Type.Number(), idle_microns: Type.Number(), day: Type.String() }),
@@ -28,6 +28,7 @@ let database: TestDatabase
 let admin: DatabasePool
 let db: DatabasePool
 let make: Factory
+let paid: PaidNodes
 /** A moment long ago, the same for all times of a test. */
 let startMs: number
 
@@ -36,6 +37,7 @@ before(async () => {
   admin = await createDbPool(database.adminUrl, 4)
   db = await createDbPool(database.schedulerUrl, 4)
   make = await createFactory(admin)
+  paid = createPaidNodes(admin, make)
 })
 beforeEach(async () => {
   await admin.query(sql.unsafe`truncate jobs, nodes, node_hours, attempt_costs, prices, outbox, events cascade`)
@@ -49,36 +51,9 @@ after(async () => {
 const at = (ms: number) => new Date(startMs + ms).toISOString()
 const minutes = (n: number) => n * 60_000
 
-/** A machine that was bought at `startMs`; null: it is there. */
-async function bought(endMs: number | null, change: { hourMicrons?: number; slots?: number; serverType?: string } = {}): Promise<string> {
-  const id = await make.node({ slots: change.slots ?? 2 })
-  await admin.query(sql.unsafe`
-    update nodes set provider = 'test', server_type = ${change.serverType ?? 'cx23'}, location = 'nbg1', hour_microns = ${change.hourMicrons ?? 9600},
-      billed_from = ${at(0)}, billed_until = ${endMs === null ? null : at(endMs)}, state = ${endMs === null ? 'ready' : 'gone'} where id = ${id}`)
-  return id
-}
-
-/** An attempt that had slots of it from then until then (null: it has them). */
-async function attempt(
-  nodeId: string,
-  fromMs: number,
-  untilMs: number | null,
-  change: { slots?: number; charge?: number; state?: string } = {},
-): Promise<string> {
-  const jobId = await make.job()
-  const id = newId('attempt')
-  const state = change.state ?? 'succeeded'
-  const cause = state === 'lost' ? 'lost' : 'exit'
-  await admin.query(sql.unsafe`
-    insert into attempts (id, account_id, job_id, number, node_id, lease_token, slots, memory_bytes, state, cause, assigned_at, finished_at, cost_microns)
-    values (${id}, ${make.accountId}, ${jobId}, 1, ${nodeId}, 'x', ${change.slots ?? 1}, 1, ${untilMs === null ? 'running' : state}, ${untilMs === null ? null : cause},
-      ${at(fromMs)}, ${untilMs === null ? null : at(untilMs)}, ${change.charge ?? 0})`)
-  if (untilMs !== null)
-    await admin.query(
-      sql.unsafe`update jobs set state = 'succeeded', cause = 'exit', reason = null, attempt_id = ${id}, finished_at = ${at(untilMs)} where id = ${jobId}`,
-    )
-  return id
-}
+const bought = (endMs: number | null, change: Parameters<PaidNodes['node']>[2] = {}) => paid.node(startMs, endMs === null ? null : startMs + endMs, change)
+const attempt = (nodeId: string, fromMs: number, untilMs: number | null, change: Parameters<PaidNodes['attempt']>[3] = {}) =>
+  paid.attempt(nodeId, startMs + fromMs, untilMs === null ? null : startMs + untilMs, change)
 
 const hoursOf = (nodeId: string) =>
   admin.any(sql.type(HourRow)`select hour, hour_microns, paid_microns, idle_microns, day::text from node_hours where node_id = ${nodeId} order by hour`)
@@ -196,11 +171,11 @@ test('whoever closes at the same time, and wherever it is killed: each hour once
   await killer.end()
   assert.ok(died > 0, 'none was killed')
   await closeHours(db, forever)
-  const { hours, paid, idle, cost, charge } = await sums()
-  assert.equal(hours, 12 * 4)
-  assert.equal(paid, 4 * (12 * 1000 + 66))
-  assert.equal(cost + idle, paid)
-  assert.equal(charge, 12 * 6)
+  const found = await sums()
+  assert.equal(found.hours, 12 * 4)
+  assert.equal(found.paid, 4 * (12 * 1000 + 66))
+  assert.equal(found.cost + found.idle, found.paid)
+  assert.equal(found.charge, 12 * 6)
   await Promise.all(others.map((other) => other.end()))
 })
 
@@ -222,16 +197,16 @@ test('over random lives in Postgres: Σ cost + idle = Σ hours × price, and the
   await fc.assert(
     fc.asyncProperty(fc.array(life, { minLength: 1, maxLength: 4 }), async (lives) => {
       await admin.query(sql.unsafe`truncate jobs, nodes, node_hours, attempt_costs, outbox, events cascade`)
-      let [paid, charged] = [0, 0]
+      let [expected, charged] = [0, 0]
       for (const { endMs, hourMicrons, slots, ran } of lives) {
         const node = await bought(endMs, { hourMicrons, slots })
         for (const { fromMs, ms, charge, ...use } of ran) await attempt(node, fromMs, fromMs + ms, { ...use, charge })
-        paid += hourMicrons * Math.max(1, Math.ceil(endMs / HOUR_MS))
+        expected += hourMicrons * Math.max(1, Math.ceil(endMs / HOUR_MS))
         charged += ran.reduce((sum, { charge }) => sum + charge, 0)
       }
       await closeHours(db, forever)
       const found = await sums()
-      assert.deepEqual([found.paid, found.cost + found.idle, found.charge], [paid, paid, charged])
+      assert.deepEqual([found.paid, found.cost + found.idle, found.charge], [expected, expected, charged])
     }),
     { numRuns: 25 },
   )
