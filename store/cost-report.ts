@@ -22,6 +22,7 @@ const ItemRow = row(Type.Composite([SumRow, Type.Object({ key: maybe(Type.String
  */
 export async function readCosts(db: Db, accountId: string, projectId: string | null, filter: CostFilter): Promise<CostReport> {
   const { key, name, join } = grouping(filter.by)
+  const order = filter.by === 'day' ? sql.fragment`g.key desc` : sql.fragment`g.cost desc, g.charge desc, g.key`
   const rows = await db.any(sql.type(ItemRow)`
     with entries as (${closedShares(accountId, projectId, filter)} union all ${openShares(accountId, projectId, filter)}),
     grouped as (
@@ -29,10 +30,12 @@ export async function readCosts(db: Db, accountId: string, projectId: string | n
         sum(e.provisional)::bigint as provisional, sum(e.charge)::bigint as charge
       from entries e group by 1
     )
-    select g.*, ${name} as name, (count(*) over ())::int as groups, jsonb_build_object('attempts', sum(g.attempts) over (), 'slot_ms', sum(g.slot_ms) over (),
-      'cost', sum(g.cost) over (), 'provisional', sum(g.provisional) over (), 'charge', sum(g.charge) over ()) as total
-    from grouped g ${join}
-    order by ${filter.by === 'day' ? sql.fragment`g.key desc` : sql.fragment`g.cost desc, g.charge desc, g.key`} limit ${filter.limit}`)
+    select g.*, ${name} as name
+    from (
+      select g.*, (count(*) over ())::int as groups, jsonb_build_object('attempts', sum(g.attempts) over (), 'slot_ms', sum(g.slot_ms) over (),
+        'cost', sum(g.cost) over (), 'provisional', sum(g.provisional) over (), 'charge', sum(g.charge) over ()) as total
+      from grouped g order by ${order} limit ${filter.limit}
+    ) g ${join} order by ${order}`)
   const items = rows.map((item) => ({ key: item.key, name: item.name, ...toSums(item) }))
   return {
     ...rangeOf(filter),
