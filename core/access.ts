@@ -13,7 +13,7 @@ export const ACTIONS = {
   'logs:read': { from: 'viewer', what: 'read and search logs' },
   'files:read': { from: 'viewer', what: 'list and download outputs' },
   'webhooks:read': { from: 'viewer', what: 'see webhooks and their deliveries' },
-  'usage:read': { from: 'viewer', what: 'see limits, and what is used of them' },
+  'usage:read': { from: 'viewer', what: 'see limits, what is used of them, and costs; estimate' },
   'jobs:write': { from: 'developer', what: 'submit and cancel jobs and batches' },
   'files:write': { from: 'developer', what: 'upload files' },
   'webhooks:admin': { from: 'developer', what: 'make, change and delete webhooks, and send deliveries again' },

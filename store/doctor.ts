@@ -1,5 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import { sql } from 'slonik'
+import { HOURS_FROM } from './node-hours.ts'
 import { logKey } from './objects.ts'
 import type { Db } from './pool.ts'
 import { row } from './row.ts'
@@ -120,6 +121,19 @@ const CHECKS: readonly Check[] = [
       select 'delivery whd_' || id || ' (' || type || ') is due since ' || next_try_at || ', and none was sent for ' || ${WEBHOOK_SECONDS}::int || ' s' as problem
       from webhook_deliveries where state = 'pending' and next_try_at < now() - make_interval(secs => ${WEBHOOK_SECONDS})
         and not exists (select 1 from webhook_tries where at > now() - make_interval(secs => ${WEBHOOK_SECONDS}))`,
+  ),
+  check(
+    'paid hours add up',
+    'the leading scheduler closes them when they are over: is one running? Where the sum is wrong report this with the ids',
+    sql.fragment`node_hours where closed_at > now() - interval '1 day'`,
+    sql.fragment`
+      select 'hour ' || h.hour || ' of ' || h.node_id || ' cost ' || h.paid_microns || ' microns, and shares and idle are ' || h.idle_microns + c.shared as problem
+      from node_hours h
+        cross join lateral (select coalesce(sum(cost_microns), 0) as shared from attempt_costs where node_id = h.node_id and hour = h.hour) c
+      where h.closed_at > now() - interval '1 day' and h.idle_microns + c.shared <> h.paid_microns
+      union all
+      select 'hour ' || n.next_hour || ' of ' || n.id || ' was over at ' || ${HOURS_FROM} + make_interval(hours => n.next_hour + 1) || ', and is not closed'
+      from nodes n where n.next_hour is not null and ${HOURS_FROM} + make_interval(hours => n.next_hour + 1) < now() - interval '1 hour'`,
   ),
 ]
 

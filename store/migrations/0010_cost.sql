@@ -62,7 +62,7 @@ create table attempt_costs (
   charge_microns bigint not null check (charge_microns >= 0),
   check ((job_id is null) = (attempt_id is null))
 );
-create unique index attempt_costs_once on attempt_costs (attempt_id, hour) where attempt_id is not null;
+create unique index attempt_costs_by_hour on attempt_costs (node_id, hour, attempt_id);
 create index attempt_costs_by_day on attempt_costs (account_id, project_id, day);
 create index attempt_costs_by_job on attempt_costs (job_id) where job_id is not null;
 

@@ -21,7 +21,7 @@ before(async () => {
   gateway = await startGateway({ objects })
 })
 beforeEach(async () => {
-  await gateway.admin.query(sql.unsafe`truncate jobs, nodes, batches, files, outbox, pending_objects, events, webhook_endpoints cascade`)
+  await gateway.admin.query(sql.unsafe`truncate jobs, nodes, node_hours, batches, files, outbox, pending_objects, events, webhook_endpoints cascade`)
   for await (const { key } of objects.list(AbortSignal.timeout(10_000))) await objects.delete(key)
 })
 after(async () => {
@@ -56,7 +56,11 @@ test('a healthy installation is told to be well, and everything was looked at', 
   )
   assert.equal(diagnosis.ok, true)
   const nothing = diagnosis.checks.filter((check) => check.checked === 0).map((check) => check.name)
-  assert.deepEqual(nothing, ['times are kept', 'cancels are obeyed', 'webhooks are sent'], 'no job waits for a time, none was cancelled, nobody listens')
+  assert.deepEqual(
+    nothing,
+    ['times are kept', 'cancels are obeyed', 'webhooks are sent', 'paid hours add up'],
+    'no job waits for a time, none was cancelled, nobody listens, no machine was paid',
+  )
 })
 
 // That a final job has no attempt that may still be written, and the like, are CHECKs of the tables: they cannot be broken here.
@@ -228,6 +232,27 @@ for (const [what, name, breakIt, problem] of [
       return 'whd_'
     },
     /delivery whd_\d+ \(job.started\) is due since .*, and none was sent for 300 s/,
+  ],
+  [
+    'a paid hour whose shares are not what was paid',
+    'paid hours add up',
+    async () => {
+      await change(sql.unsafe`
+        insert into node_hours (node_id, hour, from_at, until_at, day, hour_microns, paid_microns, idle_microns)
+        values ('node_x', 3, now() - interval '1 hour', now(), now(), 9600, 9600, 9599)`)
+      return 'node_x'
+    },
+    /hour 3 of node_x cost 9600 microns, and shares and idle are 9599/,
+  ],
+  [
+    'a paid hour that nobody closes',
+    'paid hours add up',
+    async () => {
+      const id = await gateway.factory.node()
+      await change(sql.unsafe`update nodes set enrolled_at = now() - interval '130 minutes' where id = ${id}`)
+      return id
+    },
+    /hour 0 of node_\w+ was over at .*, and is not closed/,
   ],
 ] as const) {
   test(`it finds ${what}, and says what to do`, async () => {
