@@ -3,12 +3,14 @@ import { after, before, beforeEach, test } from 'node:test'
 import { Type } from '@sinclair/typebox'
 import fc from 'fast-check'
 import pg from 'pg'
+import { pino } from 'pino'
 import { sql } from 'slonik'
+import { sleep, withDeadline } from '#core/service/time.ts'
 import { createDbPool, type DatabasePool } from '#store/pool.ts'
 import { recordPrices } from '#store/prices.ts'
 import { RETENTION_STEPS } from '#store/retention.ts'
 import { row } from '#store/row.ts'
-import { closeHours } from '../../../scheduler/cost/closer.ts'
+import { closeHours, createCostCloser } from '../../../scheduler/cost/closer.ts'
 import { HOUR_MS } from '../../../scheduler/cost/paid-hour.ts'
 import { createTestDatabase, type TestDatabase } from '../../harness/database.ts'
 import { createFactory, type Factory } from '../../harness/factory.ts'
@@ -144,6 +146,29 @@ test('a machine set up by hand costs nothing, and leaves rows only of hours in w
   assert.deepEqual(await costsOf(id), [{ hour: 5001, attempts: 1, slot_ms: minutes(10), cost_microns: 0, charge_microns: 55 }])
   assert.equal((await hoursOf(node)).length, 1)
   assert.ok(Number(await nextHour(node)) >= 5019)
+})
+
+test('only the leader closes; a machine that was never paid for has no hours, one that never worked is idle', async () => {
+  const unpaid = await bought(null)
+  await admin.query(
+    sql.unsafe`update nodes set billed_from = null, state = 'failed', public_key = null, version = null, enrolled_at = null where id = ${unpaid}`,
+  )
+  const unused = await bought(minutes(5))
+  await admin.query(sql.unsafe`update nodes set state = 'failed', public_key = null, version = null, enrolled_at = null where id = ${unused}`)
+  let leads = false
+  const closer = createCostCloser(db, pino({ level: 'silent' }), () => leads)
+  await closer.start()
+  await closer.stop()
+  assert.deepEqual([await nextHour(unpaid), await nextHour(unused)], [0, 0])
+  leads = true
+  const leading = createCostCloser(db, pino({ level: 'silent' }), () => leads)
+  await leading.start()
+  await withDeadline('closing the hours', 30_000, async (signal) => {
+    while ((await nextHour(unused)) !== null) await sleep(20, signal)
+  })
+  await leading.stop()
+  assert.equal(await nextHour(unpaid), null)
+  assert.deepEqual([(await hoursOf(unused))[0]?.idle_microns, (await sums()).paid], [9600, 9600])
 })
 
 test('whoever closes at the same time, and wherever it is killed: each hour once', async () => {
