@@ -83,7 +83,7 @@ export const NodeCostReport = Type.Object({
   items: Type.Array(Type.Object({ key: maybe(Type.String({ description: 'null: machines that were set up by hand' })), ...NODE_SUMS })),
   omitted: Type.Integer(),
   total: Type.Object(NODE_SUMS),
-  open: Type.Object({ nodes: Type.Integer(), hourMicrons: Type.Integer({ description: 'What they cost an hour, together.' }) }),
+  open: Type.Object({ nodes: Type.Integer(), hourMicrons: Type.Integer({ description: 'What those that were bought and are there cost an hour, together.' }) }),
 })
 /** See the schema of the same name. */
 export type NodeCostReport = Static<typeof NodeCostReport>

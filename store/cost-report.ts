@@ -80,7 +80,7 @@ function openShares(accountId: string, projectId: string | null, { since, until 
         join attempts a on a.node_id = n.id and a.account_id = ${accountId} and (a.finished_at is null or a.finished_at >= h.open_from)
         join jobs j on j.id = a.job_id
         cross join lateral (
-          select floor(a.slots * 1000 * greatest(0, extract(epoch from coalesce(a.finished_at, now()) - greatest(a.assigned_at, h.open_from))))::bigint as slot_ms
+          select floor(a.slots * 1000 * greatest(0, extract(epoch from least(coalesce(a.finished_at, now()), n.billed_until, n.ended_at) - greatest(a.assigned_at, h.open_from))))::bigint as slot_ms
         ) used
       where n.next_hour is not null and ${projectId === null ? sql.fragment`true` : sql.fragment`j.project_id = ${projectId}`}
     ) o
@@ -109,7 +109,7 @@ export async function readNodeCosts(db: Db, filter: CostFilter & { by: keyof typ
     from grouped g order by ${filter.by === 'day' ? sql.fragment`g.key desc` : sql.fragment`g.paid desc, g.key`} limit ${filter.limit}`)
   const open = await db.one(sql.type(OpenRow)`
     select count(*)::int as nodes, coalesce(sum(n.hour_microns), 0)::bigint as hour_microns from nodes n
-    where n.next_hour is not null and ${HOURS_FROM} is not null and n.ended_at is null and n.billed_until is null`)
+    where n.next_hour is not null and n.billed_from is not null and n.ended_at is null and n.billed_until is null`)
   const items = rows.map((item) => ({ key: item.key, ...toNodeSums(item) }))
   return {
     ...rangeOf(filter),

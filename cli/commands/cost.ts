@@ -77,7 +77,7 @@ async function showNodes({ client, print }: Context, query: URLSearchParams, jso
     ['total', ...cells(report.total)],
   ])
   if (report.open.nodes > 0)
-    print.say(`${report.open.nodes} machines are there, for ${formatMicrons(report.open.hourMicrons)} an hour; hours that are not over are not in this`)
+    print.say(`machines there now: ${report.open.nodes}, for ${formatMicrons(report.open.hourMicrons)} an hour; hours that are not over are not in this`)
   sayOmitted(print, report.omitted)
 }
 

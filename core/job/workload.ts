@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import type { ResolvedSpec } from './resolve.ts'
 
 /** Of inline code so much says which it is, with its length: the code of a batch stands in each of its jobs. */
-const CODE_CHARS = 4096
+const CODE_CHARS = 1024
 
 /**
  * What a job is an instance of: jobs with the same runtime or image, command and inline code have the same, whatever their arguments,
