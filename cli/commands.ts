@@ -4,6 +4,7 @@ import { costCommand } from './commands/cost.ts'
 import { doctorCommand } from './commands/doctor.ts'
 import { downloadCommand } from './commands/download.ts'
 import { estimateCommand } from './commands/estimate.ts'
+import { explainCommand } from './commands/explain.ts'
 import { initCommand } from './commands/init.ts'
 import { listCommand } from './commands/list.ts'
 import { logsCommand } from './commands/logs.ts'
@@ -22,6 +23,7 @@ export const COMMANDS: readonly Command[] = [
   submitCommand,
   logsCommand,
   statusCommand,
+  explainCommand,
   listCommand,
   cancelCommand,
   outputsCommand,

@@ -65,6 +65,11 @@ export function layOutTable(rows: readonly (readonly string[])[], style: (format
   })
 }
 
+/** Fields below each other, those that have a value: the lines of a table without a head worth the name. */
+export function presentFields(fields: readonly (readonly [string, string | null])[]): string[][] {
+  return fields.filter((field): field is [string, string] => field[1] !== null && field[1] !== '').map(([name, value]) => [name, value])
+}
+
 /** How long ago a time was: `5s`, `3m`, `2h`, `4d`. */
 export function age(time: string | null, nowMs: number): string {
   if (time === null) return '-'
@@ -73,4 +78,11 @@ export function age(time: string | null, nowMs: number): string {
   if (seconds < 3600) return `${Math.floor(seconds / 60)}m`
   if (seconds < 86_400) return `${Math.floor(seconds / 3600)}h`
   return `${Math.floor(seconds / 86_400)}d`
+}
+
+/** How long it is to a time: `40s`, `12m`; `now` when it is past. */
+export function until(time: string | null, nowMs: number): string {
+  if (time === null) return '-'
+  const ms = Date.parse(time) - nowMs
+  return ms <= 0 ? 'now' : age(new Date(nowMs).toISOString(), nowMs + ms)
 }

@@ -12,20 +12,18 @@ import { createTerminalFilter, type TerminalFilter } from './terminal-text.ts'
  */
 export function createOutput(print: Printer): Listener {
   let begun = false
-  let told = ''
   const mark = createMarker()
   const filters = { stdout: filterFor(process.stdout), stderr: filterFor(process.stderr), system: filterFor(process.stderr) }
   return {
     async chunk(chunk: LogChunk) {
+      if (!begun) print.progress('')
       begun = true
       const stream = chunk.stream === 'stdout' ? process.stdout : process.stderr
       const bytes = chunk.stream === 'system' ? Buffer.from(mark(chunkBytes(chunk).toString('utf8'))) : chunkBytes(chunk)
       if (!stream.write(filters[chunk.stream]?.write(bytes) ?? bytes)) await once(stream, 'drain')
     },
     status(status: LogStatus) {
-      if (!print.isTerminal || begun || !status.reason || status.reason === told) return
-      told = status.reason
-      print.say(print.colour('dim', `… ${status.reason}`))
+      if (!begun) print.progress(status.reason ? `… ${status.reason}` : '')
     },
     attempt(number: number) {
       print.say(`rgrid: attempt ${number}`)

@@ -3,6 +3,7 @@ import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from '@fastify/typ
 import websocket from '@fastify/websocket'
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from 'fastify'
 import { RGridError } from '#core/errors.ts'
+import { createMachineReader } from '#store/explanation/machines.ts'
 import { authoriseRequests } from './access/authorise.ts'
 import { createCallers } from './access/callers.ts'
 import type { GatewayDeps } from './deps.ts'
@@ -78,6 +79,7 @@ export async function buildApp(deps: GatewayDeps): Promise<FastifyInstance> {
     async (keyed) => {
       authoriseRequests(keyed as unknown as FastifyInstance, deps, createCallers(deps.pool, deps.oidc))
       const known = createKnownLimits(deps.pool)
+      const machines = createMachineReader(deps.pool)
       limitRequests(keyed as unknown as FastifyInstance, known, stopping.signal)
       for (const routes of [
         nodeDoorRoutes,
@@ -101,7 +103,7 @@ export async function buildApp(deps: GatewayDeps): Promise<FastifyInstance> {
         webhookRoutes,
         webhookDeliveryRoutes,
       ])
-        await keyed.register(routes, { deps, known, stopping: stopping.signal })
+        await keyed.register(routes, { deps: { ...deps, machines }, known, stopping: stopping.signal })
     },
     { prefix: '/v1' },
   )

@@ -6,6 +6,7 @@ import type { Log } from '#core/service/log.ts'
 import type { Metrics } from '#core/service/metrics.ts'
 import type { Tracer } from '#core/service/trace.ts'
 import type { WebhookTargets } from '#core/webhook-targets.ts'
+import type { ReadMachines } from '#store/explanation/machines.ts'
 import type { Objects } from '#store/objects.ts'
 import type { DatabasePool } from '#store/pool.ts'
 import type { TenantDb } from '#store/tenant.ts'
@@ -35,12 +36,15 @@ export interface GatewayDeps {
   oidc?: Pick<Oidc, 'verify' | 'logins'> | undefined
 }
 
+/** The same with what the application makes of it for its routes. */
+export type RouteDeps = GatewayDeps & { machines: ReadMachines }
+
 /** The same with one account's view of the database. */
-export type TenantDeps = Omit<GatewayDeps, 'pool'> & { db: TenantDb }
+export type TenantDeps = Omit<RouteDeps, 'pool'> & { db: TenantDb }
 
 /** What every group of routes is given. */
 export interface RouteOptions {
-  deps: GatewayDeps
+  deps: RouteDeps
   known: KnownLimits
   /** Is aborted when the gateway stops. */
   stopping: AbortSignal

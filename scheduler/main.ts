@@ -11,7 +11,7 @@ import { stopSignal } from '#core/service/wait.ts'
 import { webhookTargets } from '#core/webhook-targets.ts'
 import { createClaimStore } from '#store/claims.ts'
 import { objectsConfig } from '#store/config.ts'
-import { createLeader } from '#store/lock.ts'
+import { createLeader, LEADER_KEY } from '#store/lock.ts'
 import { meterDb, meterWork } from '#store/meters.ts'
 import { createObjects } from '#store/objects.ts'
 import { openDatabase } from '#store/open.ts'
@@ -39,9 +39,6 @@ import { meterSender } from './webhooks/meters.ts'
 import { createResolve } from './webhooks/resolve.ts'
 import { createSender } from './webhooks/send.ts'
 import { createWebhooks } from './webhooks/worker.ts'
-
-/** An arbitrary number that all schedulers of a database share. */
-const LEADER_KEY = 7_246_301_125
 
 async function main(): Promise<void> {
   const env = readConfig(SchedulerEnv)

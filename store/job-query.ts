@@ -1,85 +1,36 @@
 import { Type } from '@sinclair/typebox'
 import { sql } from 'slonik'
 import { type AttemptView, type BatchView, type JobDetail, type JobView, maybe } from '#core/api.ts'
+import type { Explanation } from '#core/explain.ts'
 import type { ResolvedSpec } from '#core/job/resolve.ts'
 import { withoutSecrets } from '#core/job/secret-values.ts'
 import { JOB_STATES } from '#core/job/state.ts'
-import { nowMs } from '#core/service/time.ts'
+import { FACTS, FactsRow, HEAD } from './explanation/job-facts.ts'
+import { explainRow, type JobSource, VIEW, VIEW_HEAD, ViewRow, viewJobs } from './job-view.ts'
 import type { Db } from './pool.ts'
 import { row } from './row.ts'
 
-const Json = Type.Unsafe<unknown>(Type.Any())
-
-/** Counting those ahead in the queue stops here: "1000 or more" says enough. */
-const MAX_AHEAD = 1000
-
-// jsonb_build_object gives the view its shape in one place, and times are turned to RFC 3339 by Postgres.
-const JOB_VIEW = sql.fragment`
-  jsonb_build_object(
-    'id', j.id, 'project', p.slug, 'batchId', j.batch_id, 'batchIndex', j.batch_index, 'name', j.name, 'labels', j.labels,
-    'runtime', j.spec ->> 'runtime', 'image', j.spec ->> 'image', 'state', j.state, 'hold', j.hold, 'holdUntil', j.hold_until,
-    'reason', case when j.state = 'queued' then 'queued' else j.reason end,
-    'cause', j.cause, 'exitCode', j.exit_code, 'message', j.message, 'warnings', j.warnings, 'attemptCount', j.attempt_count,
-    'nodeId', (select node_id from attempts where id = j.attempt_id), 'cancelRequested', j.cancel_requested_at is not null,
-    'createdAt', j.created_at, 'startedAt', j.started_at, 'finishedAt', j.finished_at)`
-
-const ViewRow = Type.Object({ seq: Type.Number(), reason: maybe(Type.String()), ahead: maybe(Type.Number()), full: maybe(Type.String()), view: Json })
-
-// Of the caller's account, as others take turns with it. Only the head of each of its queues is walked, in the order of
-// the index: counting what lies before a job would walk all of it.
-const HEAD = sql.fragment`
-  head as materialized (
-    select seq, row_number() over (order by priority desc, seq) - 1 as ahead
-    from (
-      select q.priority, q.seq from projects o cross join lateral (
-        select priority, seq from jobs where state = 'queued' and account_id = o.account_id and project_id = o.id order by priority desc, seq limit ${MAX_AHEAD}
-      ) q order by q.priority desc, q.seq limit ${MAX_AHEAD}
-    ) first
-  )`
-const AHEAD = sql.fragment`case when j.state = 'queued' then (select h.ahead from head h where h.seq = j.seq) end`
-
-// The limit of running jobs that keeps those of a project from starting, in words; null when there is none.
-const atLimit = (projectId: string) => sql.fragment`
-  at_limit as materialized (
-    select case
-      when (select count(*) from attempts where account_id = p.account_id and finished_at is null) >= coalesce(a.running_jobs, d.running_jobs)
-        then 'waiting, as the account may run ' || coalesce(a.running_jobs, d.running_jobs) || ' at once'
-      when (select count(*) from attempts r join jobs j on j.id = r.job_id where r.account_id = p.account_id and j.project_id = p.id and r.finished_at is null) >= l.running_jobs
-        then 'waiting, as the project may run ' || l.running_jobs || ' at once'
-      end as reason
-    from projects p join limits d on d.id = 'default' left join limits a on a.id = p.account_id left join limits l on l.id = p.id
-    where p.id = ${projectId}
-  )`
-const FULL = sql.fragment`case when j.state = 'queued' then (select reason from at_limit) end`
-
-function toView(found: typeof ViewRow.static): JobView {
-  const view = found.view as JobView
-  for (const key of ['createdAt', 'holdUntil', 'startedAt', 'finishedAt'] as const)
-    if (view[key] !== null) view[key] = new Date(view[key] as string).toISOString()
-  if (view.state === 'queued') {
-    const place = found.full ?? 'waiting for a slot'
-    view.reason = found.reason === 'waiting for a slot' ? `${place}: ${found.ahead ?? `${MAX_AHEAD} or more`} ahead` : found.reason
-  }
-  if (view.holdUntil !== null && view.hold === 'backoff')
-    view.reason = `${view.reason} in ${Math.max(0, Math.ceil((Date.parse(view.holdUntil) - nowMs()) / 1000))} s`
-  return view
-}
-
 /** A job of the project, with its attempts and spec; undefined when it has none of this id. */
-export async function readJob(db: Db, projectId: string, jobId: string): Promise<JobDetail | undefined> {
-  const found = await db.maybeOne(sql.type(row(Type.Composite([ViewRow, Type.Object({ spec: Json })])))`
-    with ${HEAD}, ${atLimit(projectId)} select j.seq, j.reason, ${AHEAD} as ahead, ${FULL} as full, ${JOB_VIEW} as view, j.spec
-    from jobs j join projects p on p.id = j.project_id where j.id = ${jobId} and j.project_id = ${projectId}`)
+export async function readJob(source: JobSource, projectId: string, jobId: string): Promise<JobDetail | undefined> {
+  const found = await source.db.maybeOne(sql.type(row(Type.Composite([ViewRow, Type.Object({ spec: Type.Unsafe<ResolvedSpec>(Type.Any()) })])))`
+    with ${VIEW_HEAD} select ${VIEW}, j.spec from jobs j join projects p on p.id = j.project_id where j.id = ${jobId} and j.project_id = ${projectId}`)
   if (!found) return undefined
-  return { ...toView(found), attempts: await readAttempts(db, jobId), spec: withoutSecrets(found.spec as ResolvedSpec) }
+  const [[view], attempts] = await Promise.all([viewJobs(source, projectId, [found]), readAttempts(source.db, jobId)])
+  return view && { ...view, attempts, spec: withoutSecrets(found.spec) }
 }
 
 /** A job without attempts and spec. */
-export async function readJobView(db: Db, projectId: string, jobId: string): Promise<JobView | undefined> {
-  const found = await db.maybeOne(sql.type(row(ViewRow))`
-    with ${HEAD}, ${atLimit(projectId)} select j.seq, j.reason, ${AHEAD} as ahead, ${FULL} as full, ${JOB_VIEW} as view
-    from jobs j join projects p on p.id = j.project_id where j.id = ${jobId} and j.project_id = ${projectId}`)
-  return found ? toView(found) : undefined
+export async function readJobView(source: JobSource, projectId: string, jobId: string): Promise<JobView | undefined> {
+  const found = await source.db.maybeOne(sql.type(row(ViewRow))`
+    with ${VIEW_HEAD} select ${VIEW} from jobs j join projects p on p.id = j.project_id where j.id = ${jobId} and j.project_id = ${projectId}`)
+  return found ? (await viewJobs(source, projectId, [found]))[0] : undefined
+}
+
+/** Why a job of the project is where it is; undefined when it has none of this id. */
+export async function explainJob(source: JobSource, projectId: string, jobId: string): Promise<Explanation | undefined> {
+  const found = await source.db.maybeOne(sql.type(row(FactsRow))`
+    with ${HEAD} select ${FACTS} from jobs j where j.id = ${jobId} and j.project_id = ${projectId}`)
+  return found ? explainRow(source, projectId, found) : undefined
 }
 
 /** Whether the project has this job, or batch. */
@@ -99,7 +50,7 @@ export interface JobFilter {
 }
 
 /** A page of jobs, newest first; those of one batch in the order of its items. `next` is null on the last page. */
-export async function listJobs(db: Db, projectId: string, filter: JobFilter): Promise<{ items: JobView[]; next: number | null }> {
+export async function listJobs(source: JobSource, projectId: string, filter: JobFilter): Promise<{ items: JobView[]; next: number | null }> {
   const inBatch = filter.batchId !== undefined
   const conditions = [
     sql.fragment`j.project_id = ${projectId}`,
@@ -109,14 +60,14 @@ export async function listJobs(db: Db, projectId: string, filter: JobFilter): Pr
     Object.keys(filter.labels).length > 0 && sql.fragment`j.labels @> ${JSON.stringify(filter.labels)}::jsonb`,
     filter.after !== undefined && (inBatch ? sql.fragment`j.batch_index > ${filter.after}` : sql.fragment`j.seq < ${filter.after}`),
   ].filter((condition) => condition !== false)
-  const rows = await db.any(sql.type(row(Type.Composite([ViewRow, Type.Object({ batch_index: maybe(Type.Number()) })])))`
-    with ${HEAD}, ${atLimit(projectId)} select j.seq, j.batch_index, j.reason, ${AHEAD} as ahead, ${FULL} as full, ${JOB_VIEW} as view
+  const rows = await source.db.any(sql.type(row(Type.Composite([ViewRow, Type.Object({ seq: Type.Number(), batch_index: maybe(Type.Number()) })])))`
+    with ${VIEW_HEAD} select j.seq, j.batch_index, ${VIEW}
     from jobs j join projects p on p.id = j.project_id
     where ${sql.join(conditions, sql.fragment` and `)}
     order by ${inBatch ? sql.fragment`j.batch_index` : sql.fragment`j.seq desc`} limit ${filter.limit + 1}`)
   const page = rows.slice(0, filter.limit)
   const last = page.at(-1)
-  return { items: page.map(toView), next: rows.length > filter.limit && last ? (inBatch ? last.batch_index : last.seq) : null }
+  return { items: await viewJobs(source, projectId, page), next: rows.length > filter.limit && last ? (inBatch ? last.batch_index : last.seq) : null }
 }
 
 const AttemptRow = Type.Object({

@@ -4,6 +4,9 @@ import type { Log } from '#core/service/log.ts'
 import { createLoop } from '#core/service/loop.ts'
 import type { Service } from '#core/service/run.ts'
 
+/** The key that the schedulers of a database take turns at, and by which others see that one leads. */
+export const LEADER_KEY = 7_246_301_125
+
 /** Tells whether this process is the one that does the work that only one may do. */
 export interface Leader extends Service {
   isLeader(): boolean

@@ -1,7 +1,7 @@
-import { type Static, Type } from '@sinclair/typebox'
+import { Type } from '@sinclair/typebox'
 import { sql } from 'slonik'
 import { newId } from '#core/ids.ts'
-import type { EnrolRequest, NodeView } from '#core/operator-api.ts'
+import type { EnrolRequest } from '#core/operator-api.ts'
 import type { Db } from './pool.ts'
 import { row } from './row.ts'
 import { hashSecret } from './secrets.ts'
@@ -37,58 +37,11 @@ export async function nodeKey(db: Db, nodeId: string): Promise<{ publicKey: stri
   return found ? { publicKey: found.public_key, pool: found.pool } : undefined
 }
 
-const NodeRow = Type.Object({
-  id: Type.String(),
-  name: Type.String(),
-  pool: Type.String(),
-  state: Type.Unsafe<NodeView['state']>(Type.String()),
-  slots: Type.Number(),
-  used_slots: Type.Number(),
-  memory_bytes: Type.Number(),
-  version: Type.String(),
-  enrolled_at: Type.String(),
-  last_seen_at: Type.Union([Type.String(), Type.Null()]),
-  drain_requested: Type.Boolean(),
-})
-
-const NODE = sql.fragment`
-  select n.id, n.name, n.pool, n.state, n.slots, n.memory_bytes, n.version, n.enrolled_at, n.last_seen_at,
-    n.drain_requested_at is not null as drain_requested,
-    coalesce((select sum(slots) from attempts where node_id = n.id and finished_at is null), 0)::int as used_slots
-  from nodes n where n.state <> 'gone'`
-
-/** The nodes that are not gone, the newest first, with the slots that live leases use. */
-export async function listNodes(db: Db): Promise<NodeView[]> {
-  return (await db.any(sql.type(row(NodeRow))`${NODE} order by n.enrolled_at desc limit 1000`)).map(toView)
-}
-
-/** The same of one node; undefined when there is none of this id, or it is gone. */
-export async function readNode(db: Db, nodeId: string): Promise<NodeView | undefined> {
-  const found = await db.maybeOne(sql.type(row(NodeRow))`${NODE} and n.id = ${nodeId}`)
-  return found ? toView(found) : undefined
-}
-
-function toView(node: Static<typeof NodeRow>): NodeView {
-  return {
-    id: node.id,
-    name: node.name,
-    pool: node.pool,
-    state: node.state,
-    slots: node.slots,
-    usedSlots: node.used_slots,
-    memoryBytes: node.memory_bytes,
-    version: node.version,
-    enrolledAt: node.enrolled_at,
-    lastSeenAt: node.last_seen_at,
-    drainRequested: node.drain_requested,
-  }
-}
-
 /** Writes down that a node is to take no more work, or to take work again; false when there is no such node. */
 export async function setDrain(db: Db, nodeId: string, drain: boolean): Promise<boolean> {
   const change = drain
     ? sql.fragment`drain_requested_at = coalesce(drain_requested_at, now()), state = case when state = 'ready' then 'draining' else state end`
     : sql.fragment`drain_requested_at = null, state = case when state = 'draining' then 'ready' else state end`
-  const result = await db.query(sql.unsafe`update nodes set ${change} where id = ${nodeId} and state <> 'gone'`)
+  const result = await db.query(sql.unsafe`update nodes set ${change} where id = ${nodeId} and ended_at is null`)
   return result.rowCount > 0
 }

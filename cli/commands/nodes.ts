@@ -1,37 +1,52 @@
-import { formatBytes } from '#core/job/quantity.ts'
-import type { NodeView } from '#core/operator-api.ts'
-import { nowMs } from '#core/service/time.ts'
+import type { CellList, NodeDetail, NodeView } from '#core/operator-api.ts'
 import type { Command, Context } from '../command.ts'
-import { age } from '../print.ts'
+import { cellLines, nodeLines, nodeTable } from '../nodes-view.ts'
 import { UsageError } from '../usage-error.ts'
 
 /** `rgrid nodes`. */
 export const nodesCommand: Command = {
   name: 'nodes',
-  usage: '[list | drain NODE | resume NODE]',
-  summary: 'Lists the nodes; lets one take no more work, or take work again (operators).',
-  options: { json: { type: 'boolean', help: 'print JSON, a line a node' } },
+  usage: '[NODE | drain NODE | resume NODE]',
+  summary: 'Shows the nodes: their life, what they cost, why each stays or goes; lets one take no more work, or take work again (operators).',
+  options: {
+    all: { type: 'boolean', help: 'those too that are gone, or failed, since a day' },
+    cells: { type: 'boolean', help: 'what can be bought instead, in the order in which it is tried' },
+    json: { type: 'boolean', help: 'print JSON, a line a node' },
+  },
   details: `  rgrid nodes                     the nodes, newest first
+  rgrid nodes node_…              one of them, with its images and what runs there
+  rgrid nodes --cells             types of machines by place: price, availability, last error
   rgrid nodes drain node_…        before maintenance: nothing new starts there, what runs may end
   rgrid nodes resume node_…       it takes work again`,
-  async run({ client, print }, options, args) {
-    const nodes = await ask(client, args)
-    if (options.json === true) for (const node of nodes) print.json(node)
-    else print.table([['NODE', 'NAME', 'STATE', 'SLOTS', 'MEMORY', 'VERSION', 'SEEN'], ...nodes.map(toRow)])
-    return 0
+  async run(context, options, args) {
+    const { client, print } = context
+    const json = options.json === true
+    const [verb = 'list', id, ...more] = args
+    if (more.length > 0 || (options.all === true && (verb !== 'list' || options.cells === true)) || (options.cells === true && args.length > 0)) throw misused()
+    if (options.cells === true) {
+      const list = await client().get<CellList>('/v1/cells')
+      return show(print, json, [list], () => cellLines(print, list))
+    }
+    if (verb === 'list' && id === undefined) {
+      const { items } = await client().get<{ items: NodeView[] }>(`/v1/nodes${options.all === true ? '?all=true' : ''}`)
+      return show(print, json, items, () => nodeTable(print, items))
+    }
+    if (verb.startsWith('node_') && id === undefined) {
+      const node = await client().get<NodeDetail>(`/v1/nodes/${encodeURIComponent(verb)}`)
+      return show(print, json, [node], () => nodeLines(print, node))
+    }
+    if ((verb !== 'drain' && verb !== 'resume') || !id) throw misused()
+    const node = await client().post<NodeView>(`/v1/nodes/${encodeURIComponent(id)}/${verb}`, undefined, { repeatable: true })
+    return show(print, json, [node], () => nodeTable(print, [node]))
   },
 }
 
-async function ask(client: Context['client'], args: readonly string[]): Promise<NodeView[]> {
-  const [verb = 'list', id, ...more] = args
-  if (verb === 'list' && id === undefined) return (await client().get<{ items: NodeView[] }>('/v1/nodes')).items
-  if ((verb !== 'drain' && verb !== 'resume') || !id || more.length > 0)
-    throw new UsageError('say "rgrid nodes", "rgrid nodes drain NODE" or "rgrid nodes resume NODE"')
-  return [await client().post<NodeView>(`/v1/nodes/${encodeURIComponent(id)}/${verb}`, undefined, { repeatable: true })]
+function misused(): UsageError {
+  return new UsageError('say "rgrid nodes" (--all), "rgrid nodes NODE", "rgrid nodes --cells", "rgrid nodes drain NODE" or "rgrid nodes resume NODE"')
 }
 
-function toRow(node: NodeView): string[] {
-  // A node that fell silent while it was to drain goes on draining when it is back.
-  const state = node.drainRequested && node.state !== 'draining' ? `${node.state}, to drain` : node.state
-  return [node.id, node.name, state, `${node.usedSlots}/${node.slots}`, formatBytes(node.memoryBytes), node.version, age(node.lastSeenAt, nowMs())]
+function show(print: Context['print'], json: boolean, documents: readonly unknown[], lines: () => string[]): number {
+  if (json) for (const document of documents) print.json(document)
+  else for (const line of lines()) print.out(line)
+  return 0
 }

@@ -3,7 +3,7 @@ import { nowMs } from '#core/service/time.ts'
 import type { Command, Context } from '../command.ts'
 import { describeEnd } from '../describe.ts'
 import { onlyArgument } from '../parse.ts'
-import { age } from '../print.ts'
+import { age, presentFields } from '../print.ts'
 import { countsText } from '../progress.ts'
 import { createScreen } from '../screen.ts'
 import { onChange, watch } from '../watch.ts'
@@ -75,7 +75,7 @@ function jobLines(print: Context['print'], job: JobDetail): string[] {
     ['started', job.startedAt],
     ['ended', job.finishedAt],
   ]
-  const lines = print.tableLines([['job', job.id], ...fields.filter((field): field is [string, string] => field[1] !== null && field[1] !== '')])
+  const lines = print.tableLines([['job', job.id], ...presentFields(fields)])
   if (job.attempts.length > 0) lines.push('', ...print.tableLines([['ATTEMPT', 'STATE', 'HOW', 'NODE', 'STARTED', 'ENDED'], ...job.attempts.map(attemptRow)]))
   return [...lines, ...job.warnings.map((warning) => print.colour('yellow', `warning: ${warning}`))]
 }

@@ -33,10 +33,10 @@ export type Decision =
 export function decide(spec: Pick<ResolvedSpec, 'retries' | 'backoff' | 'retryOn'>, used: RetryCount, end: AttemptEnd, cancelRequested: boolean): Decision {
   if (cancelRequested || end.cause === 'cancelled') return { to: 'cancelled' }
   if (end.cause === 'exit' && end.exitCode === 0) return { to: 'succeeded' }
-  if (end.cause === 'exit' || end.cause === 'timeout' || end.cause === 'oom') {
+  if (spendsRetry(end.cause)) {
     if (used.retriesUsed >= spec.retries || !wantsRetry(spec.retryOn, end)) return { to: 'failed' }
     const delaySeconds = backoffSeconds(spec.backoff, used.retriesUsed)
-    return again('retry', delaySeconds, `retry ${used.retriesUsed + 1} of ${spec.retries}`)
+    return again('retry', delaySeconds, retryWords({ cause: end.cause, spends: 'retry', retry: used.retriesUsed + 1, of: spec.retries }))
   }
   if (end.cause === 'interrupted') {
     if (used.number >= MAX_ATTEMPTS) return { to: 'failed' }
@@ -45,7 +45,17 @@ export function decide(spec: Pick<ResolvedSpec, 'retries' | 'backoff' | 'retryOn
   const ownFault = !end.transient && (end.cause === 'image' || end.cause === 'input' || end.cause === 'output')
   if (ownFault || used.infraRetriesUsed >= MAX_INFRA_RETRIES) return { to: 'failed' }
   const delaySeconds = end.cause === 'lost' ? 0 : backoffSeconds({ initialSeconds: 1, factor: 2, maxSeconds: 60 }, used.infraRetriesUsed)
-  return again('infra', delaySeconds, `run again after ${end.cause}, ${used.infraRetriesUsed + 1} of at most ${MAX_INFRA_RETRIES}`)
+  return again('infra', delaySeconds, retryWords({ cause: end.cause, spends: 'infra', retry: used.infraRetriesUsed + 1, of: MAX_INFRA_RETRIES }))
+}
+
+/** Whether running it again after this cause spends one of the job's own retries. */
+export function spendsRetry(cause: Cause): boolean {
+  return cause === 'exit' || cause === 'timeout' || cause === 'oom'
+}
+
+/** A run that is to come, in words. */
+export function retryWords({ cause, spends, retry, of }: { cause: Cause; spends: 'retry' | 'infra'; retry: number; of: number }): string {
+  return spends === 'retry' ? `retry ${retry} of ${of}` : `run again after ${cause}, ${retry} of at most ${of}`
 }
 
 function wantsRetry(retryOn: ResolvedSpec['retryOn'], end: AttemptEnd): boolean {

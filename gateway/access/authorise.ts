@@ -3,7 +3,7 @@ import { type Action, roleMay } from '#core/access.ts'
 import { RGridError } from '#core/errors.ts'
 import { findProject, projectOfObject } from '#store/projects.ts'
 import { accountDb, operatorDb, type TenantDb } from '#store/tenant.ts'
-import type { GatewayDeps, TenantDeps } from '../deps.ts'
+import type { GatewayDeps, RouteDeps, TenantDeps } from '../deps.ts'
 import { createTurns } from '../limits/turns.ts'
 import type { Access } from './access.ts'
 import { type Caller, may, type Principal, type ProjectRef, sees } from './caller.ts'
@@ -138,6 +138,6 @@ export function dbOf(request: FastifyRequest): TenantDb {
 }
 
 /** What a route stands on, with the caller's view of the database. */
-export function depsOf(deps: GatewayDeps, request: FastifyRequest): TenantDeps {
+export function depsOf(deps: RouteDeps, request: FastifyRequest): TenantDeps {
   return { ...deps, db: dbOf(request) }
 }

@@ -97,7 +97,7 @@ function watchJob(deps: TenantDeps, principal: Principal, jobId: string): JobWat
     hinted: () => hint,
     async look() {
       hint = false
-      const view = await readJobView(deps.db, principal.projectId, jobId)
+      const view = await readJobView(deps, principal.projectId, jobId)
       if (!view) throw new RGridError('not_found', `job ${jobId} has gone`)
       const data: LogStatus = { state: view.state, reason: view.reason, attempt: view.attemptCount }
       const text = JSON.stringify(data)

@@ -5,7 +5,7 @@ import { RGridError } from '#core/errors.ts'
 import { nowMs } from '#core/service/time.ts'
 import { findArtifact, listArtifacts } from '#store/artifacts.ts'
 import { ensureFile, markFileReady } from '#store/files.ts'
-import { readJobView } from '#store/job-query.ts'
+import { projectHas } from '#store/job-query.ts'
 import { inProject, ofObject } from '../access/access.ts'
 import { dbOf, principalOf } from '../access/authorise.ts'
 import type { RouteOptions } from '../deps.ts'
@@ -58,7 +58,7 @@ export const fileRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, {
     { ...ofObject('job', 'files:read'), schema: { summary: 'The outputs of a job', params: Id, response: { 200: ArtifactList } } },
     async (request) => {
       const { projectId } = principalOf(request)
-      if (!(await readJobView(dbOf(request), projectId, request.params.id))) throw noJob(request.params.id)
+      if (!(await projectHas(dbOf(request), projectId, 'job', request.params.id))) throw noJob(request.params.id)
       return { items: await listArtifacts(dbOf(request), request.params.id) }
     },
   )

@@ -3,11 +3,12 @@ import { Type } from '@sinclair/typebox'
 import { wakeNodes } from '#bus/wake.ts'
 import { CancelResult, JobDetail, JobPage, JobView } from '#core/api.ts'
 import { RGridError } from '#core/errors.ts'
+import { Explanation } from '#core/explain.ts'
 import { JobSpec } from '#core/job/spec.ts'
 import { JOB_STATES } from '#core/job/state.ts'
 import { validateJob } from '#core/job/validate.ts'
 import { cancelJob } from '#store/job-cancel.ts'
-import { listJobs, readJob, readJobView } from '#store/job-query.ts'
+import { explainJob, listJobs, readJob, readJobView } from '#store/job-query.ts'
 import { prepareJob, storeJobs, viewNewJob } from '#store/new-jobs.ts'
 import { inProject, ofObject } from '../access/access.ts'
 import { dbOf, depsOf, principalOf } from '../access/authorise.ts'
@@ -86,7 +87,7 @@ export const jobRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
     async (request) => {
       const principal = principalOf(request)
       const { state, batch, name, label, limit, cursor } = request.query
-      const { items, next } = await listJobs(dbOf(request), principal.projectId, {
+      const { items, next } = await listJobs(depsOf(deps, request), principal.projectId, {
         states: state?.split(','),
         batchId: batch,
         name,
@@ -102,9 +103,22 @@ export const jobRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
     '/jobs/:id',
     { ...ofObject('job', 'jobs:read'), schema: { summary: 'A job with its attempts', params: Id, response: { 200: JobDetail } } },
     async (request) => {
-      const job = await readJob(dbOf(request), principalOf(request).projectId, request.params.id)
+      const job = await readJob(depsOf(deps, request), principalOf(request).projectId, request.params.id)
       if (!job) throw noJob(request.params.id)
       return job
+    },
+  )
+
+  app.get(
+    '/jobs/:id/explain',
+    {
+      ...ofObject('job', 'jobs:read'),
+      schema: { summary: 'Why a job is where it is: one reason of a closed list', params: Id, response: { 200: Explanation } },
+    },
+    async (request) => {
+      const explanation = await explainJob(depsOf(deps, request), principalOf(request).projectId, request.params.id)
+      if (!explanation) throw noJob(request.params.id)
+      return explanation
     },
   )
 
@@ -120,7 +134,7 @@ export const jobRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
         return done
       })
       if (cancelled) return afterCancel(deps, cancelled)
-      const job = await readJobView(dbOf(request), projectId, id)
+      const job = await readJobView(depsOf(deps, request), projectId, id)
       if (!job) throw noJob(id)
       throw new RGridError('conflict', `job ${id} has ended already: ${job.state}`)
     },

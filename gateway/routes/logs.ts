@@ -3,7 +3,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { type Static, Type } from '@sinclair/typebox'
 import { type JobView, LogBatch, LogEnd, LogStatus } from '#core/api.ts'
 import { RGridError } from '#core/errors.ts'
-import { readJobView, readLogPlaces } from '#store/job-query.ts'
+import { projectHas, readJobView, readLogPlaces } from '#store/job-query.ts'
 import { ofObject } from '../access/access.ts'
 import { dbOf, depsOf, principalOf } from '../access/authorise.ts'
 import type { RouteOptions } from '../deps.ts'
@@ -60,7 +60,7 @@ export const logRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
       const principal = principalOf(request)
       const own = depsOf(deps, request)
       const { id } = request.params
-      const job = await readJobView(own.db, principal.projectId, id)
+      const job = await readJobView(own, principal.projectId, id)
       if (!job) throw noJob(id)
       const { query } = request
       if (query.follow) {
@@ -97,14 +97,14 @@ export const logRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
       // Answered before the protocol is changed, so that a client reads a problem document.
       async preHandler(request) {
         const { id } = request.params as Static<typeof Id>
-        if (!(await readJobView(dbOf(request), principalOf(request).projectId, id))) throw noJob(id)
+        if (!(await projectHas(dbOf(request), principalOf(request).projectId, 'job', id))) throw noJob(id)
         if (!request.ws) throw new RGridError('bad_request', 'this is a WebSocket; without one use /v1/jobs/:id/logs?follow=true')
       },
     },
     (socket, request) =>
       sendFrames(request, socket, stopping, async function* (signal) {
         const principal = principalOf(request)
-        const job = await readJobView(dbOf(request), principal.projectId, request.params.id)
+        const job = await readJobView(depsOf(deps, request), principal.projectId, request.params.id)
         if (!job) return
         const start = startOf(job, request.query, parsePosition(request.query.after ?? ''))
         yield* followJob(depsOf(deps, request), principal, job.id, start, signal)

@@ -4,9 +4,11 @@ import { isUserKey, mintNodeJwt, verifyCredentialProof } from '#bus/credentials.
 import { Control } from '#bus/messages/node.ts'
 import { controlSubject } from '#bus/subjects.ts'
 import { RGridError, validationError } from '#core/errors.ts'
-import { CredentialRequest, EnrolRequest, NodeCredential, NodeList, NodeView } from '#core/operator-api.ts'
+import { CellList, CredentialRequest, EnrolRequest, NodeCredential, NodeDetail, NodeList, NodeView } from '#core/operator-api.ts'
 import { nowMs } from '#core/service/time.ts'
-import { enrolNode, listNodes, nodeKey, readNode, setDrain } from '#store/nodes.ts'
+import { listCells } from '#store/cells.ts'
+import { listNodes, readNode, readNodeDetail } from '#store/node-view.ts'
+import { enrolNode, nodeKey, setDrain } from '#store/nodes.ts'
 import { OPEN, OPERATORS } from '../access/access.ts'
 import { callerOf, dbOf } from '../access/authorise.ts'
 import { audit } from '../audit.ts'
@@ -71,14 +73,38 @@ const COMMANDS = {
   resume: 'Let a node that was drained take work again',
 } as const
 
-/** What operators see of nodes, and tell them. */
+const Id = Type.Object({ id: Type.String() })
+const NodesQuery = Type.Object(
+  { all: Type.Optional(Type.Boolean({ description: 'Those too that are gone, or failed, since a day.' })) },
+  { additionalProperties: false },
+)
+
+/** What operators see of nodes and of what can be bought, and tell them. */
 export const nodeRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { deps }) => {
-  app.get('/nodes', { ...OPERATORS, schema: { summary: 'The nodes', response: { 200: NodeList } } }, async (request) => ({
-    items: await listNodes(dbOf(request)),
-  }))
+  app.get(
+    '/nodes',
+    { ...OPERATORS, schema: { summary: 'The nodes, the newest first', querystring: NodesQuery, response: { 200: NodeList } } },
+    async (request) => ({ items: await listNodes(dbOf(request), request.query.all ?? false) }),
+  )
+
+  app.get(
+    '/nodes/:id',
+    { ...OPERATORS, schema: { summary: 'A node, with its images and what runs there', params: Id, response: { 200: NodeDetail } } },
+    async (request) => {
+      const node = await readNodeDetail(dbOf(request), request.params.id)
+      if (!node) throw noNode(request.params.id)
+      return node
+    },
+  )
+
+  app.get(
+    '/cells',
+    { ...OPERATORS, schema: { summary: 'What machines can be bought, in the order in which it is tried', response: { 200: CellList } } },
+    async (request) => listCells(dbOf(request)),
+  )
 
   for (const kind of ['drain', 'resume'] as const) {
-    const schema = { summary: COMMANDS[kind], params: Type.Object({ id: Type.String() }), response: { 200: NodeView } }
+    const schema = { summary: COMMANDS[kind], params: Id, response: { 200: NodeView } }
     app.post(`/nodes/:id/${kind}`, { ...OPERATORS, schema }, async (request) => {
       const db = dbOf(request)
       const { id } = request.params
@@ -87,11 +113,15 @@ export const nodeRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, {
         await audit(tx, request, `node.${kind}`, id)
         return readNode(tx, id)
       })
-      if (!node) throw new RGridError('not_found', `there is no node ${id}; GET /v1/nodes lists those there are`)
+      if (!node) throw noNode(id)
       // May be lost: the node's next renewal says it again.
       deps.bus.publish(controlSubject(id), Control, { kind })
       request.log.info({ nodeId: id, to: node.state, cause: kind, keyId: callerOf(request).id }, 'node told')
       return node
     })
   }
+}
+
+function noNode(id: string): RGridError {
+  return new RGridError('not_found', `there is no node ${id}; GET /v1/nodes lists those there are`)
 }
