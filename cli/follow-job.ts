@@ -56,6 +56,7 @@ async function followOrDetach(client: Client, print: Printer, jobId: string, opt
     await interrupt.left()
     return 'detached'
   } finally {
+    print.progress('')
     interrupt.dispose()
   }
 }

@@ -3,7 +3,7 @@ import type { LogChunk, LogStatus } from '#core/api.ts'
 import { chunkBytes } from '#core/log-chunk.ts'
 import type { Listener } from './follow.ts'
 import type { Printer } from './print.ts'
-import { createTerminalFilter, type TerminalFilter } from './terminal-text.ts'
+import { createTerminalFilter, shown, type TerminalFilter } from './terminal-text.ts'
 
 /**
  * Writes a job's output where the job meant it: stdout to stdout, stderr to stderr, byte for byte; a terminal gets what
@@ -23,7 +23,7 @@ export function createOutput(print: Printer): Listener {
       if (!stream.write(filters[chunk.stream]?.write(bytes) ?? bytes)) await once(stream, 'drain')
     },
     status(status: LogStatus) {
-      if (!begun) print.progress(status.reason ? `… ${status.reason}` : '')
+      if (!begun) print.progress(status.reason ? `… ${shown(status.reason)}` : '')
     },
     attempt(number: number) {
       print.say(`rgrid: attempt ${number}`)

@@ -55,7 +55,7 @@ const DETAILS = {
   quota: Type.Object({ scope: words(['account', 'project']), limit: Type.Integer(), running: Type.Integer(), ...Queued }),
   queue: Type.Object({
     ...Queued,
-    estimatedSeconds: maybe(Type.Integer({ description: 'By how fast jobs of the account ended in the last ten minutes; null: none did.' })),
+    estimatedSeconds: maybe(Type.Integer({ description: 'By how fast jobs of the account ended in the last ten minutes; null: too few did.' })),
     again: maybe(Type.Object({ cause: words(CAUSES), attempts: Type.Integer() }, { description: 'It ran before, and is to run again.' })),
   }),
   booting: Type.Object({

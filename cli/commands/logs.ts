@@ -104,12 +104,12 @@ function choiceOf(options: OptionValues): LogChoice {
 
 function listenerOf({ print }: Context, options: OptionValues): Listener {
   const output = createOutput(print)
-  if (options.json === true) return { ...output, chunk: async (chunk: LogChunk) => print.json(chunk) }
+  if (options.json === true) return { ...output, status: () => undefined, chunk: async (chunk: LogChunk) => print.json(chunk) }
   return options.timestamps === true ? withTimestamps(output) : output
 }
 
 async function follow({ client, print }: Context, id: string, listener: Listener, choice: LogChoice, signal: AbortSignal): Promise<number> {
-  const end = await followJob(client(), id, listener, signal, choice)
+  const end = await followJob(client(), id, listener, signal, choice).finally(() => print.progress(''))
   sayFailure(print, id, end)
   return exitStatus(end)
 }

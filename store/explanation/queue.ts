@@ -8,13 +8,15 @@ import { row } from '../row.ts'
 export interface QueueFacts {
   /** The limit of running jobs that is reached. */
   quota: { scope: 'account' | 'project'; limit: number; running: number } | null
-  /** How many jobs of the account ended in a second, of late; null when none did. */
+  /** How many jobs of the account ended in a second, of late; null when too few did. */
   perSecond: number | null
 }
 
 /** How fast jobs end is measured over so long, and over so many of a project. */
 const RATE_SECONDS = 600
 const RATE_JOBS = 1000
+/** Fewer say nothing about the next ones. */
+const MIN_ENDED = 5
 
 const QueueRow = row(
   Type.Object({
@@ -32,7 +34,7 @@ export async function readQueueFacts(db: Db, projectId: string): Promise<QueueFa
   const found = await db.one(sql.type(QueueRow)`
     with ended as materialized (
       select e.finished_at from projects p join projects o on o.account_id = p.account_id cross join lateral (
-        select finished_at from jobs where project_id = o.id and finished_at > now() - make_interval(secs => ${RATE_SECONDS}) and started_at is not null
+        select finished_at from jobs where project_id = o.id and finished_at > now() - make_interval(secs => ${RATE_SECONDS}) and state <> 'cancelled'
         order by finished_at desc limit ${RATE_JOBS}
       ) e where p.id = ${projectId}
     )
@@ -44,7 +46,7 @@ export async function readQueueFacts(db: Db, projectId: string): Promise<QueueFa
       (select greatest(1, extract(epoch from now() - min(finished_at)))::float8 from ended) as seconds
     from projects p join limits d on d.id = 'default' left join limits a on a.id = p.account_id left join limits l on l.id = p.id
     where p.id = ${projectId}`)
-  return { quota: reached(found), perSecond: found.ended === 0 || found.seconds === null ? null : found.ended / found.seconds }
+  return { quota: reached(found), perSecond: found.ended < MIN_ENDED || found.seconds === null ? null : found.ended / found.seconds }
 }
 
 function reached(found: { account_limit: number | null; account_running: number; project_limit: number | null; project_running: number }): QueueFacts['quota'] {

@@ -54,7 +54,8 @@ function tooLarge(job: JobFacts, { machines, coming, cells }: MachineFacts): Rea
   const all: Size[] = [...machines, ...coming, ...cells]
   if (all.length === 0 || all.some((size) => fits(job, size))) return undefined
   const share = (size: Size) => Math.min(size.slots / job.slots, size.memoryBytes / job.memoryBytes)
-  const { slots, memoryBytes } = all.reduce((best, size) => (share(size) > share(best) ? size : best))
+  const [closest] = all.sort((a, b) => share(b) - share(a) || b.slots - a.slots || b.memoryBytes - a.memoryBytes) as [Size]
+  const { slots, memoryBytes } = closest
   return { code: 'too_large', details: { slots: job.slots, memoryBytes: job.memoryBytes, largest: { slots, memoryBytes } } }
 }
 

@@ -46,7 +46,7 @@ test('the first jobs are queued, the others held, and as many nodes woken', asyn
     Array.from({ length: 20 }, (_, i) => i),
   )
   assert.deepEqual(jobs[0]?.labels, { team: 'media' })
-  assert.deepEqual([jobs[3]?.state, jobs[3]?.hold, jobs[3]?.reason], ['held', 'batch', 'held: batch parallelism 3'])
+  assert.deepEqual([jobs[3]?.state, jobs[3]?.hold, jobs[3]?.reason], ['held', 'batch', 'held: batch parallelism 3/3'])
   assert.deepEqual(await eventsOf(batch.id), ['batch.submitted'])
 })
 

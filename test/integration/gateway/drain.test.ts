@@ -126,10 +126,10 @@ test('rgrid nodes lists, drains and resumes', async () => {
   const node = await gateway.factory.node({ slots: 4, memoryBytes: 3 * 2 ** 29 })
   const env = { RGRID_API_URL: await gateway.listen(), RGRID_API_KEY: gateway.key, NO_COLOR: '1' }
   const rgrid = (...args: string[]) => runCommand(join(import.meta.dirname, '../../../cli/rgrid'), ['nodes', ...args], { env })
-  const row = new RegExp(`^${node} +${node.slice(-8)} +ready +0/4 +1.5 GiB +test +-$`, 'm')
+  const row = new RegExp(`^${node} +${node.slice(-8)} +ready +\\d+s +- +0/4 +1.5 GiB +by hand +- +0 +- +-$`, 'm')
   assert.match((await rgrid()).stdout, row)
   const drained = await rgrid('drain', node)
-  assert.match(drained.stdout, /^NODE +NAME +STATE +SLOTS +MEMORY +VERSION +SEEN\n.* draining /)
+  assert.match(drained.stdout, /^NODE +NAME +STATE +AGE +PAID +SLOTS +MEMORY +MACHINE +EUR\/H +IMAGES +SEEN +WHY\n.* draining /)
   assert.equal(drained.code, 0)
   assert.equal(JSON.parse((await rgrid('list', '--json')).stdout).state, 'draining')
   assert.match((await rgrid('resume', node)).stdout, row)

@@ -48,7 +48,7 @@ function hint(jobId: string): void {
 test('a job is followed from the queue to its end: status, log, end', async () => {
   const jobId = await gateway.factory.job({ spec })
   const stream = await follow(jobId)
-  assert.deepEqual((await stream.next())?.data, { state: 'queued', reason: 'waiting for a slot: 0 ahead', attempt: 0 })
+  assert.deepEqual((await stream.next())?.data, { state: 'queued', reason: 'waiting: no scheduler is at work', attempt: 0 })
   const job = await gateway.attempts.assign(jobId)
   hint(jobId)
   const assigned = await stream.next()

@@ -6,14 +6,21 @@ import { Control, Wake } from '#bus/messages/node.ts'
 import { controlSubject, wakeSubject } from '#bus/subjects.ts'
 import { JobDetail, JobPage, JobView } from '#core/api.ts'
 import { newId } from '#core/ids.ts'
+import type { Service } from '#core/service/run.ts'
 import { startGateway, type TestGateway } from '../../harness/gateway.ts'
+import { startLeader } from '../../harness/leader.ts'
 import { WRONG_JOBS } from '../../harness/wrong-specs.ts'
 
 let gateway: TestGateway
+let leader: Service
 before(async () => {
   gateway = await startGateway()
+  leader = await startLeader(gateway.schedulerUrl)
 })
-after(() => gateway.stop())
+after(async () => {
+  await leader.stop()
+  await gateway.stop()
+})
 
 const JOBS = '/v1/projects/default/jobs'
 const job = (change: Record<string, unknown> = {}, metadata = {}) => ({ metadata, spec: { runtime: 'bash', command: ['true'], ...change } })
@@ -72,7 +79,8 @@ test('a job that may not start yet is held and says until when', async () => {
 })
 
 test('the reason says how many are ahead, by priority and then by age', async () => {
-  await gateway.admin.query(sql.unsafe`update jobs set state = 'held', hold = 'batch' where state = 'queued'`)
+  await gateway.admin.query(sql.unsafe`update jobs set state = 'cancelled', cause = 'cancelled', finished_at = now() where state = 'queued'`)
+  await gateway.factory.node()
   const low = await submit({ priority: -5 })
   const high = await submit({ priority: 5 })
   const middle = await submit()

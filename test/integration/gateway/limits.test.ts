@@ -8,6 +8,7 @@ import { createDbPool, type DatabasePool } from '#store/pool.ts'
 import { rollUpUsage } from '#store/usage.ts'
 import { SUCCESS } from '../../harness/attempts.ts'
 import { startGateway, type TestGateway } from '../../harness/gateway.ts'
+import { startLeader } from '../../harness/leader.ts'
 import { makeTenant } from '../../harness/tenants.ts'
 
 const SPEC = { runtime: 'bash', command: ['true'], timeoutSeconds: 100, prepareTimeoutSeconds: 100, gracePeriodSeconds: 0 }
@@ -108,10 +109,12 @@ test('open jobs are held to their number, batches as a whole, and ends make room
   assert.equal((await usage()).project.openJobs, 2)
 })
 
-test('a job that waits for others of its account, or project, says so', async () => {
+test('a job that waits for others of its account, or project, says so', async (t) => {
   const { call, submit, accountId } = await tenant({ runningJobs: 1 })
   const first = (await submit()).json<{ id: string }>()
   const running = await gateway.attempts.assign(first.id)
+  const leader = await startLeader(gateway.schedulerUrl)
+  t.after(() => leader.stop())
   const { id } = (await submit()).json<{ id: string }>()
   const reason = async () => (await call('GET', '/jobs')).json<{ items: { id: string; reason: string }[] }>().items.find((job) => job.id === id)?.reason
   assert.equal(await reason(), 'waiting, as the account may run 1 at once: 0 ahead')
