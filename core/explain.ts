@@ -72,6 +72,7 @@ const DETAILS = {
     shortage: words(CAPACITY_SHORTAGES),
     error: maybe(Type.String({ description: 'What the provider said.' })),
     since: maybe(Time),
+    retryAt: maybe(Type.String({ format: 'date-time', description: 'Nothing is bought before.' })),
     cells: Type.Array(CellTrouble),
   }),
   no_nodes: Type.Object({

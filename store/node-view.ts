@@ -42,7 +42,7 @@ const NodeRow = Type.Object({
 
 const NODE = sql.fragment`
   n.id, n.name, n.pool, n.state, n.state_at, n.created_at, n.enrolled_at, n.last_seen_at, n.ended_at, n.version, n.slots, n.memory_bytes, n.arch,
-  n.provider, n.server_type, n.location, n.server_id, n.hour_microns, n.billed_from, n.drain_requested_at is not null as drain_requested,
+  n.provider, n.server_type, n.location, n.server_id, n.hour_microns, n.billed_from, n.drain_requested_at is not null and not n.drain_planned as drain_requested,
   n.verdict, n.failure, cardinality(n.images) as image_count,
   coalesce(u.slots, 0) as used_slots, coalesce(u.memory_bytes, 0) as used_memory_bytes`
 const NODES = sql.fragment`nodes n left join rgrid_node_use() u on u.node_id = n.id`

@@ -11,8 +11,8 @@ export interface Size {
 }
 
 /**
- * How a machine that has enrolled stands to new work: it takes it; it is not heard; an operator drained it; it is about to go;
- * it is lost.
+ * How a machine that has enrolled stands to new work: it takes it; it is not heard; an operator drained it; it is about to go
+ * (the planner drains it, or it does so itself); it is lost.
  */
 export type Standing = 'working' | 'unheard' | 'drained' | 'leaving' | 'lost'
 
@@ -54,13 +54,13 @@ export interface MachineFacts {
   /** In the order in which they are tried; empty where nothing is bought. */
   cells: CellFacts[]
   /** null: machines are set up by hand. */
-  scaling: { provider: string; shortage: string | null; shortageDetail: string | null; shortageSinceMs: number | null } | null
+  scaling: { provider: string; shortage: string | null; shortageDetail: string | null; shortageSinceMs: number | null; pausedUntilMs: number | null } | null
 }
 
 /** A node that Postgres was not told of for so long is not heard: the leading scheduler tells every 3 s (scheduler/presence.ts). */
 export const UNHEARD_SECONDS = 15
-/** A decision of the planner that is older means that nobody plans any more. */
-const DECIDED_SECONDS = 300
+/** A decision of the planner that is older means that nobody plans any more: three of its slowest rounds. */
+const DECIDED_SECONDS = 900
 /** Machines on their way beyond these are not looked at: they are bought a few at a time. */
 const MAX_COMING = 100
 
@@ -93,8 +93,8 @@ export async function readMachineFacts(db: Db): Promise<MachineFacts> {
     ), present as (
       select n.*, coalesce(u.slots, 0) as used_slots, coalesce(u.memory_bytes, 0) as used_memory_bytes, case
           when n.state = 'lost' then 'lost'
-          when n.drain_requested_at is not null then 'drained'
-          when n.state = 'draining' then 'leaving'
+          when n.drain_requested_at is not null and not n.drain_planned then 'drained'
+          when n.state = 'draining' or n.drain_planned then 'leaving'
           when coalesce(n.last_seen_at, n.enrolled_at) < now() - make_interval(secs => ${UNHEARD_SECONDS}) then 'unheard'
           else 'working'
         end as standing
@@ -117,7 +117,7 @@ export async function readMachineFacts(db: Db): Promise<MachineFacts> {
         'available', c.available, 'errorCode', c.error_code, 'errorMessage', c.error_message, 'retryAtMs', ${ms('c.retry_at')}) order by c.place)
         from cells c join deciding d on d.provider = c.provider), '[]') as cells,
       (select jsonb_build_object('provider', provider, 'shortage', shortage_code, 'shortageDetail', shortage_detail,
-        'shortageSinceMs', ${ms('shortage_since')}) from deciding) as scaling`)
+        'shortageSinceMs', ${ms('shortage_since')}, 'pausedUntilMs', ${ms('paused_until')}) from deciding) as scaling`)
 }
 
 /** Reads the facts. */

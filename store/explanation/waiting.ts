@@ -1,6 +1,6 @@
 import { CAPACITY_SHORTAGES, type CapacityShortage, type CellTrouble, type Reason, type ReasonOf } from '#core/explain.ts'
 import type { JobFacts } from './job-facts.ts'
-import type { CellFacts, MachineFacts, Machines, Size, Standing } from './machines.ts'
+import type { CellFacts, Coming, MachineFacts, Machines, Size, Standing } from './machines.ts'
 import type { QueueFacts } from './queue.ts'
 
 /** What is known of the world around a job that waits. */
@@ -40,7 +40,10 @@ function machineReason(job: JobFacts, facts: MachineFacts, queue: () => Reason):
   const working = standing('working')
   if (working.some((machines) => machines.freeSlots >= job.slots && machines.freeMemoryBytes >= job.memoryBytes)) return queue()
   const lack = noMoreMachines(job, facts)
-  const booting = bootingFor(job, facts, working.length > 0 || lack !== undefined)
+  // What is only planned does not come while the provider sells nothing.
+  const isPlanHeld = lack?.code === 'capacity' && lack.details.shortage !== 'max_nodes'
+  const coming = facts.coming.filter(({ state }) => state !== 'planned' || !isPlanHeld)
+  const booting = bootingFor(job, coming, working.length > 0 || lack !== undefined)
   if (booting) return booting
   if (lack) return lack
   if (working.length > 0) return queue()
@@ -63,7 +66,7 @@ function tooLarge(job: JobFacts, { machines, coming, cells }: MachineFacts): Rea
  * A machine on its way that may take it. With `others` to wait for, only where its turn comes with those that come: a machine
  * with two slots says nothing to the tenth in the queue.
  */
-function bootingFor(job: JobFacts, { coming }: MachineFacts, others: boolean): ReasonOf<'booting'> | undefined {
+function bootingFor(job: JobFacts, coming: readonly Coming[], others: boolean): ReasonOf<'booting'> | undefined {
   const fitting = coming.filter((machine) => fits(job, machine))
   const [first] = fitting
   if (!first) return undefined
@@ -78,6 +81,7 @@ function noMoreMachines(job: JobFacts, { scaling, cells }: MachineFacts): Reason
   if (!scaling) return undefined
   const { provider, shortage, shortageDetail } = scaling
   const since = scaling.shortageSinceMs === null ? null : iso(scaling.shortageSinceMs)
+  const retryAt = scaling.pausedUntilMs === null ? null : iso(scaling.pausedUntilMs)
   if (shortage === 'max_spend') return { code: 'budget', details: { provider, since } }
   const possible = cells.filter((cell) => fits(job, cell))
   const known = CAPACITY_SHORTAGES.find((code) => code === shortage)
@@ -87,7 +91,7 @@ function noMoreMachines(job: JobFacts, { scaling, cells }: MachineFacts): Reason
   // What the planner says of its own limits counts what everybody wants; what the provider says is nobody's secret.
   const ofProvider = code !== 'max_nodes' && code !== 'no_cell'
   const troubled = possible.filter((cell) => !cell.available || cell.errorCode !== null).slice(0, MAX_CELLS)
-  return { code: 'capacity', details: { provider, shortage: code, error: ofProvider ? shortageDetail : null, since, cells: troubled.map(troubleOf) } }
+  return { code: 'capacity', details: { provider, shortage: code, error: ofProvider ? shortageDetail : null, since, retryAt, cells: troubled.map(troubleOf) } }
 }
 
 function troubleOf(cell: CellFacts): CellTrouble {

@@ -28,7 +28,7 @@ export function inWords(reason: Reason, nowMs: number): string {
     case 'budget':
       return 'waiting: the machines cost what they may cost in an hour, so no more are bought'
     case 'capacity':
-      return `waiting: ${capacityWords(reason.details)}${cellWords(reason.details.cells, nowMs)}`
+      return `waiting: ${capacityWords(reason.details)}${againWords(reason.details.retryAt, nowMs)}${cellWords(reason.details.cells, nowMs)}`
     case 'no_nodes':
       return `waiting: ${noNodesWords(reason.details)}`
   }
@@ -82,11 +82,14 @@ function capacityWords({ shortage, error, provider }: ReasonOf<'capacity'>['deta
 
 function cellWords(cells: ReasonOf<'capacity'>['details']['cells'], nowMs: number): string {
   const told = cells.slice(0, 3).map(({ serverType, location, error, retryAt }) => {
-    const again = retryAt === null ? '' : `, tried again in ${about(secondsTo(retryAt, nowMs))}`
-    return `${serverType} in ${location}: ${error?.code ?? 'not available'}${again}`
+    return `${serverType} in ${location}: ${error?.code ?? 'not available'}${againWords(retryAt, nowMs)}`
   })
   if (cells.length > told.length) told.push(`${cells.length - told.length} more`)
   return told.length === 0 ? '' : ` (${told.join('; ')})`
+}
+
+function againWords(retryAt: string | null, nowMs: number): string {
+  return retryAt === null ? '' : `, tried again in ${about(secondsTo(retryAt, nowMs))}`
 }
 
 function noNodesWords({ provider, lost, leaving }: ReasonOf<'no_nodes'>['details']): string {

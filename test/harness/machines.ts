@@ -16,7 +16,7 @@ export interface MachineSeed {
   billedAgo?: number
   seenAgo?: number
   endedAgo?: number
-  drained?: boolean
+  drained?: boolean | 'by the planner'
   verdict?: string
   failure?: string
   images?: string[]
@@ -31,12 +31,12 @@ export async function seedMachine(db: Db, seed: MachineSeed): Promise<string> {
   const ended = seed.state === 'gone' || seed.state === 'failed'
   await db.query(sql.unsafe`
     insert into nodes (id, name, pool, state, slots, memory_bytes, public_key, version, enrolled_at, last_seen_at, provider, server_type, location, server_id,
-      hour_microns, billed_from, created_at, state_at, ended_at, drain_requested_at, verdict, failure, images)
+      hour_microns, billed_from, created_at, state_at, ended_at, drain_requested_at, drain_planned, verdict, failure, images)
     values (${id}, ${`rgrid-test-${id.slice(-12)}`}, 'default', ${seed.state}, ${seed.slots ?? 2}, ${seed.memoryBytes ?? 4 * GI},
       ${enrolled ? 'U' : null}, ${enrolled ? '0.1.0' : null}, ${enrolled ? ago(seed.createdAgo ?? 60) : null}, ${enrolled ? ago(seed.seenAgo ?? 0) : null},
       'hetzner', ${seed.serverType ?? 'cx23'}, ${seed.location ?? 'fsn1'}, ${seed.state === 'planned' ? null : id.slice(-8)},
       5600, ${ago(seed.billedAgo)}, ${ago(seed.createdAgo ?? 60)}, ${ago(seed.createdAgo ?? 60)}, ${ended ? ago(seed.endedAgo ?? 0) : null},
-      ${seed.drained ? ago(0) : null}, ${seed.verdict ?? null}, ${seed.failure ?? null}, ${sql.array(seed.images ?? [], 'text')})`)
+      ${seed.drained ? ago(0) : null}, ${seed.drained === 'by the planner'}, ${seed.verdict ?? null}, ${seed.failure ?? null}, ${sql.array(seed.images ?? [], 'text')})`)
   return id
 }
 
@@ -63,16 +63,25 @@ export async function seedCell(db: Db, seed: CellSeed = {}): Promise<void> {
       5600, ${seed.available ?? true}, ${code}, ${message}, ${code === null ? null : sql.fragment`now()`}, ${retryAt})`)
 }
 
+/** What a decision of the planner is seeded with. */
+export interface ScalingSeed {
+  shortage?: string
+  detail?: string
+  decidedAgo?: number
+  missingSlots?: number
+  bootSeconds?: number
+  /** Nothing is bought for so many seconds. */
+  pausedFor?: number
+}
+
 /** What the planner decided last. */
-export async function seedScaling(
-  db: Db,
-  seed: { shortage?: string; detail?: string; decidedAgo?: number; missingSlots?: number; bootSeconds?: number },
-): Promise<void> {
+export async function seedScaling(db: Db, seed: ScalingSeed = {}): Promise<void> {
   await db.query(sql.unsafe`delete from scaling`)
   await db.query(sql.unsafe`
-    insert into scaling (provider, decided_at, missing_slots, shortage_code, shortage_detail, shortage_since, boot_seconds)
+    insert into scaling (provider, decided_at, missing_slots, shortage_code, shortage_detail, shortage_since, paused_until, boot_seconds)
     values ('hetzner', ${ago(seed.decidedAgo ?? 0)}, ${seed.missingSlots ?? 0}, ${seed.shortage ?? null}, ${seed.detail ?? null},
-      ${seed.shortage === undefined ? null : sql.fragment`now()`}, ${seed.bootSeconds ?? 60})`)
+      ${seed.shortage === undefined ? null : sql.fragment`now()`},
+      ${ago(seed.pausedFor === undefined ? undefined : -seed.pausedFor)}, ${seed.bootSeconds ?? 60})`)
 }
 
 /** As if nothing were bought here, and no machine were there. */

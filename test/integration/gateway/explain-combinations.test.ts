@@ -15,7 +15,7 @@ import { makeTenant, queueJobs } from '../../harness/tenants.ts'
 /** The machines that there are. A job asks for two slots. */
 const NODES = ['none', 'room', 'full', 'small', 'unheard', 'drained', 'leaving', 'lost'] as const
 /** Those on their way; each has four slots, or one. */
-const COMING = ['none', 'booting', 'small'] as const
+const COMING = ['none', 'planned', 'booting', 'small'] as const
 /** What can be bought. */
 const BUYING = ['nothing', 'stock', 'sold_out', 'small_only', 'max_nodes', 'max_spend', 'limit', 'away', 'burst', 'stale'] as const
 const LIMITED = ['none', 'account', 'project'] as const
@@ -27,14 +27,16 @@ type Waiting = { limited: (typeof LIMITED)[number]; isFirst: boolean }
 function expected({ led, nodes, coming, buying }: Situation, { limited, isFirst }: Waiting): ReasonCode {
   const isBought = buying !== 'nothing' && buying !== 'stale'
   const anything = nodes !== 'none' || coming !== 'none' || isBought
-  const couldFit = !['none', 'small'].includes(nodes) || coming === 'booting' || (isBought && buying !== 'small_only')
+  const couldFit = !['none', 'small'].includes(nodes) || coming === 'booting' || coming === 'planned' || (isBought && buying !== 'small_only')
   if (anything && !couldFit) return 'too_large'
   if (!led) return 'paused'
   if (limited !== 'none') return 'quota'
   if (nodes === 'room') return 'queue'
   const lack = { max_spend: 'budget', max_nodes: 'capacity', limit: 'capacity', away: 'capacity', sold_out: 'capacity' } as const
   const none = buying in lack ? lack[buying as keyof typeof lack] : undefined
-  if (coming === 'booting' && (isFirst || (nodes !== 'full' && none === undefined))) return 'booting'
+  // What is only planned does not come while nothing is sold.
+  const isComing = coming === 'booting' || (coming === 'planned' && !['limit', 'away', 'sold_out'].includes(buying))
+  if (isComing && (isFirst || (nodes !== 'full' && none === undefined))) return 'booting'
   if (none !== undefined) return none
   if (nodes === 'full') return 'queue'
   return nodes === 'unheard' || nodes === 'drained' ? 'paused' : 'no_nodes'
@@ -52,7 +54,8 @@ before(async () => {
     const state = nodes === 'lost' ? 'lost' : nodes === 'leaving' ? 'draining' : 'ready'
     nodeIds.set(nodes, await seedMachine(admin, { state, slots: nodes === 'small' ? 1 : 2, drained: nodes === 'drained' }))
   }
-  for (const coming of COMING.slice(1)) nodeIds.set(`coming ${coming}`, await seedMachine(admin, { state: 'booting', slots: coming === 'small' ? 1 : 4 }))
+  for (const coming of COMING.slice(1))
+    nodeIds.set(`coming ${coming}`, await seedMachine(admin, { state: coming === 'planned' ? 'planned' : 'booting', slots: coming === 'small' ? 1 : 4 }))
   // What fills the machine that is full is another account's: nobody may see the job, everybody that there is no room.
   await forgetMachines(admin)
   const other = await makeTenant(admin)
@@ -86,7 +89,9 @@ async function seed({ nodes, coming, buying }: Situation): Promise<void> {
   await admin.query(sql.unsafe`
     update nodes set state = ${state}, ended_at = null, enrolled_at = now() - interval '1 hour',
       last_seen_at = now() - make_interval(secs => ${nodes === 'unheard' ? 60 : 0}) where id = ${nodeIds.get(nodes) ?? ''}`)
-  await admin.query(sql.unsafe`update nodes set state = 'booting', ended_at = null where id = ${nodeIds.get(`coming ${coming}`) ?? ''}`)
+  await admin.query(
+    sql.unsafe`update nodes set state = ${coming === 'planned' ? 'planned' : 'booting'}, ended_at = null where id = ${nodeIds.get(`coming ${coming}`) ?? ''}`,
+  )
   if (buying === 'nothing') return
   const shortage = ['max_nodes', 'max_spend', 'limit', 'away', 'burst'].find((code) => code === buying)
   await seedScaling(admin, { ...(shortage ? { shortage } : {}), decidedAgo: buying === 'stale' ? 3600 : 0 })
@@ -96,22 +101,23 @@ async function seed({ nodes, coming, buying }: Situation): Promise<void> {
 for (const led of [true, false]) {
   test(`every combination of machines, purchases, limits and places ${led ? 'with' : 'without'} a scheduler has exactly the reason that is documented`, async () => {
     leader = led ? await startLeader(gateway.schedulerUrl) : undefined
-    const found = new Map<ReasonCode, number>()
+    const found = new Set<ReasonCode>()
     for (const nodes of NODES)
       for (const coming of COMING)
         for (const buying of led ? BUYING : (['nothing', 'stock', 'small_only'] as const)) {
           const situation = { led, nodes, coming, buying }
           await seed(situation)
-          for (const job of asking) {
-            const code = await reasonOf(job)
-            found.set(code, (found.get(code) ?? 0) + 1)
+          const codes = await Promise.all(asking.map(reasonOf))
+          for (const [index, job] of asking.entries()) {
+            const code = codes[index] as ReasonCode
+            found.add(code)
             assert.equal(code, expected(situation, job), JSON.stringify({ ...situation, limited: job.limited, isFirst: job.isFirst }))
           }
         }
     await leader?.stop()
     leader = undefined
     const codes: ReasonCode[] = led ? ['booting', 'budget', 'capacity', 'no_nodes', 'paused', 'queue', 'quota', 'too_large'] : ['paused', 'too_large']
-    assert.deepEqual([...found.keys()].sort(), codes)
+    assert.deepEqual([...found].sort(), codes)
   })
 }
 

@@ -67,7 +67,7 @@ test('no machine at all, set up by hand or to be bought', async () => {
   await seedScaling(gateway.admin, {})
   await seedCell(gateway.admin)
   await seedMachine(gateway.admin, { state: 'lost' })
-  await seedMachine(gateway.admin, { state: 'draining' })
+  await seedMachine(gateway.admin, { state: 'draining', drained: 'by the planner' })
   assert.deepEqual(await reason(job, 'no_nodes'), {
     provider: 'hetzner',
     lost: 1,
@@ -175,7 +175,7 @@ test('nothing can be bought: each shortage, and the cells with their errors', as
   await seedCell(gateway.admin, { available: false, location: 'nbg1', place: 2 })
   await seedCell(gateway.admin, { available: false, location: 'hel1', place: 3, slots: 1, memoryBytes: GI / 8 })
   const { cells, message, since, ...details } = await reason(job, 'capacity')
-  assert.deepEqual(details, { provider: 'hetzner', shortage: 'no_cell', error: null })
+  assert.deepEqual(details, { provider: 'hetzner', shortage: 'no_cell', error: null, retryAt: null })
   assert.deepEqual(
     cells.map(({ retryAt, ...cell }) => ({ ...cell, retryIn: retryAt && Math.round(secondsTo(retryAt) / 60) })),
     [
@@ -209,11 +209,14 @@ test('resource_limit_exceeded at the provider is said within a second', async ()
   await seedScaling(gateway.admin, {})
   await seedCell(gateway.admin)
   await reason(job, 'no_nodes')
-  await seedScaling(gateway.admin, { shortage: 'limit', detail: 'resource_limit_exceeded: server limit reached' })
+  await seedScaling(gateway.admin, { shortage: 'limit', detail: 'resource_limit_exceeded: server limit reached', pausedFor: 600 })
   const wroteMs = performance.now()
   const answer = (await gateway.call('GET', `/v1/jobs/${job}/explain`)).json<Explanation>()
   assert.ok(performance.now() - wroteMs < 1000)
-  assert.equal(answer.message, 'waiting: the account at hetzner may have no more machines: resource_limit_exceeded: server limit reached')
+  assert.equal(
+    answer.message,
+    'waiting: the account at hetzner may have no more machines: resource_limit_exceeded: server limit reached, tried again in about 10 min',
+  )
 })
 
 test('held: by its batch, for a retry, until a time', async () => {
