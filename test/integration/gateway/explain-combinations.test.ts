@@ -4,7 +4,6 @@ import { Value } from '@sinclair/typebox/value'
 import { sql } from 'slonik'
 import type { JobPage } from '#core/api.ts'
 import { Explanation, type ReasonCode } from '#core/explain.ts'
-import type { Service } from '#core/service/run.ts'
 import { createApiKey } from '#store/bootstrap.ts'
 import { changeLimits } from '#store/limits.ts'
 import { startGateway, type TestGateway } from '../../harness/gateway.ts'
@@ -43,7 +42,6 @@ function expected({ led, nodes, coming, buying }: Situation, { limited, isFirst 
 }
 
 let gateway: TestGateway
-let leader: Service | undefined
 const nodeIds = new Map<string, string>()
 const asking: (Waiting & { key: string; slug: string; jobId: string })[] = []
 
@@ -77,10 +75,7 @@ before(async () => {
     for (const isFirst of limited === 'none' ? [true, false] : [true]) asking.push({ limited, isFirst, key, slug, jobId: String(ids.at(isFirst ? 0 : -1)) })
   }
 })
-after(async () => {
-  await leader?.stop()
-  await gateway.stop()
-})
+after(() => gateway.stop())
 
 async function seed({ nodes, coming, buying }: Situation): Promise<void> {
   const { admin } = gateway
@@ -99,8 +94,9 @@ async function seed({ nodes, coming, buying }: Situation): Promise<void> {
 }
 
 for (const led of [true, false]) {
-  test(`every combination of machines, purchases, limits and places ${led ? 'with' : 'without'} a scheduler has exactly the reason that is documented`, async () => {
-    leader = led ? await startLeader(gateway.schedulerUrl) : undefined
+  test(`every combination of machines, purchases, limits and places ${led ? 'with' : 'without'} a scheduler has exactly the reason that is documented`, async (t) => {
+    const leader = led ? await startLeader(gateway.schedulerUrl) : undefined
+    t.after(() => leader?.stop())
     const found = new Set<ReasonCode>()
     for (const nodes of NODES)
       for (const coming of COMING)
@@ -114,8 +110,6 @@ for (const led of [true, false]) {
             assert.equal(code, expected(situation, job), JSON.stringify({ ...situation, limited: job.limited, isFirst: job.isFirst }))
           }
         }
-    await leader?.stop()
-    leader = undefined
     const codes: ReasonCode[] = led ? ['booting', 'budget', 'capacity', 'no_nodes', 'paused', 'queue', 'quota', 'too_large'] : ['paused', 'too_large']
     assert.deepEqual([...found].sort(), codes)
   })
