@@ -16,7 +16,7 @@ const NODES = ['none', 'room', 'full', 'small', 'unheard', 'drained', 'leaving',
 /** Those on their way; each has four slots, or one. */
 const COMING = ['none', 'planned', 'booting', 'small'] as const
 /** What can be bought. */
-const BUYING = ['nothing', 'stock', 'sold_out', 'small_only', 'max_nodes', 'max_spend', 'limit', 'away', 'burst', 'stale'] as const
+const BUYING = ['nothing', 'stock', 'sold_out', 'small_only', 'max_nodes', 'max_spend', 'limit', 'burst', 'stale'] as const
 const LIMITED = ['none', 'account', 'project'] as const
 
 type Situation = { led: boolean; nodes: (typeof NODES)[number]; coming: (typeof COMING)[number]; buying: (typeof BUYING)[number] }
@@ -31,10 +31,10 @@ function expected({ led, nodes, coming, buying }: Situation, { limited, isFirst 
   if (!led) return 'paused'
   if (limited !== 'none') return 'quota'
   if (nodes === 'room') return 'queue'
-  const lack = { max_spend: 'budget', max_nodes: 'capacity', limit: 'capacity', away: 'capacity', sold_out: 'capacity' } as const
+  const lack = { max_spend: 'budget', max_nodes: 'capacity', limit: 'capacity', sold_out: 'capacity' } as const
   const none = buying in lack ? lack[buying as keyof typeof lack] : undefined
   // What is only planned does not come while nothing is sold.
-  const isComing = coming === 'booting' || (coming === 'planned' && !['limit', 'away', 'sold_out'].includes(buying))
+  const isComing = coming === 'booting' || (coming === 'planned' && !['limit', 'sold_out'].includes(buying))
   if (isComing && (isFirst || (nodes !== 'full' && none === undefined))) return 'booting'
   if (none !== undefined) return none
   if (nodes === 'full') return 'queue'
@@ -88,7 +88,7 @@ async function seed({ nodes, coming, buying }: Situation): Promise<void> {
     sql.unsafe`update nodes set state = ${coming === 'planned' ? 'planned' : 'booting'}, ended_at = null where id = ${nodeIds.get(`coming ${coming}`) ?? ''}`,
   )
   if (buying === 'nothing') return
-  const shortage = ['max_nodes', 'max_spend', 'limit', 'away', 'burst'].find((code) => code === buying)
+  const shortage = ['max_nodes', 'max_spend', 'limit', 'burst'].find((code) => code === buying)
   await seedScaling(admin, { ...(shortage ? { shortage } : {}), decidedAgo: buying === 'stale' ? 3600 : 0 })
   await seedCell(admin, { slots: buying === 'small_only' ? 1 : 2, available: buying !== 'sold_out' })
 }
@@ -115,13 +115,15 @@ for (const led of [true, false]) {
   })
 }
 
-/** The code; the message is never empty, and what the list of jobs says. */
-async function reasonOf({ key, slug, jobId }: (typeof asking)[number]): Promise<ReasonCode> {
+/** The code; the message is never empty, and what the list of jobs says (asked for of one of the projects). */
+async function reasonOf({ key, slug, jobId, limited, isFirst }: (typeof asking)[number]): Promise<ReasonCode> {
   const get = async (url: string) => gateway.app.inject({ url, headers: { authorization: `Bearer ${key}` } })
-  const [explained, listed] = [await get(`/v1/jobs/${jobId}/explain`), await get(`/v1/projects/${slug}/jobs`)]
+  const explained = await get(`/v1/jobs/${jobId}/explain`)
   const explanation: unknown = explained.json()
   assert.ok(Value.Check(Explanation, explanation), explained.body)
-  const { items } = listed.json<JobPage>()
+  assert.notEqual(explanation.message, '')
+  if (limited !== 'none' || !isFirst) return explanation.code
+  const { items } = (await get(`/v1/projects/${slug}/jobs`)).json<JobPage>()
   assert.ok(items.every(({ reason }) => reason !== null && reason !== ''))
   // A moment later.
   const timeless = (text: string | null | undefined) => text?.replaceAll(/\d+ s\b/g, 'N s')
