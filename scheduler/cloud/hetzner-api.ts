@@ -47,7 +47,8 @@ export interface HetznerApiOptions {
 }
 
 const PER_PAGE = 50
-const MAX_PAGES = 200
+/** A list that changes while it is read is read anew, so often. */
+const MAX_READINGS = 4
 
 interface Call {
   method: 'GET' | 'POST' | 'PUT' | 'DELETE'
@@ -111,18 +112,30 @@ export function createHetznerApi(options: HetznerApiOptions): HetznerApi {
     )
   }
 
-  async function list<T extends TSchema>(path: string, key: string, item: T, query: Record<string, string>, signal: AbortSignal): Promise<Static<T>[]> {
+  /** Undefined when the list changed while it was read: an entry that went lets another slip from the next page to one that was read. */
+  async function readPages<T extends TSchema>(path: string, key: string, item: T, query: Record<string, string>, signal: AbortSignal) {
     const schema = Type.Intersect([Type.Object({ [key]: Type.Array(item) }), Paged])
     const items: Static<T>[] = []
+    let total: number | null | undefined
     for (let page: number | null = 1; page !== null; ) {
-      if (page > MAX_PAGES) throw new CloudError('away', 'bad_answer', `the list ${path} does not end`)
-      // Sorted by a value that never changes, so that what comes or goes between two pages hides nothing else.
       const search = new URLSearchParams({ ...query, page: String(page), per_page: String(PER_PAGE) })
       const body = (await call({ method: 'GET', path, query: search, urgency: 'read' }, schema, signal)) as Record<string, Static<T>[]> & Static<typeof Paged>
+      const { next_page, total_entries } = body.meta.pagination
+      if (total !== undefined && total !== total_entries) return undefined
+      total = total_entries
       items.push(...(body[key] ?? []))
-      page = body.meta.pagination.next_page
+      if (next_page !== null && next_page <= page) throw new CloudError('away', 'bad_answer', `the list ${path} does not end`)
+      page = next_page
     }
     return items
+  }
+
+  async function list<T extends TSchema>(path: string, key: string, item: T, query: Record<string, string>, signal: AbortSignal): Promise<Static<T>[]> {
+    for (let time = 0; time < MAX_READINGS; time++) {
+      const items = await readPages(path, key, item, query, signal)
+      if (items) return items
+    }
+    throw new CloudError('busy', 'list_changes', `the list ${path} changed each time it was read`)
   }
 
   async function get<T extends TSchema>(what: Call, schema: T, signal: AbortSignal): Promise<Static<T>> {
@@ -140,7 +153,8 @@ export function createHetznerApi(options: HetznerApiOptions): HetznerApi {
     async actions(ids, signal) {
       const found: HetznerAction[] = []
       for (let at = 0; at < ids.length; at += PER_PAGE) {
-        const query = new URLSearchParams([...ids.slice(at, at + PER_PAGE).map((id) => ['id', String(id)]), ['per_page', String(PER_PAGE)]])
+        const query = new URLSearchParams({ per_page: String(PER_PAGE) })
+        for (const id of ids.slice(at, at + PER_PAGE)) query.append('id', String(id))
         found.push(
           ...(await get({ method: 'GET', path: '/actions', query, urgency: 'read' }, Type.Object({ actions: Type.Array(HetznerAction) }), signal)).actions,
         )

@@ -49,8 +49,12 @@ const KINDS: Readonly<Record<string, CloudErrorKind>> = {
   must_be_unassigned: 'busy',
 }
 
-/** Fields of an order that name its cell: when they are wrong, another cell may be right. */
+/**
+ * An order that is invalid for its cell may be right for another one. Hetzner says so in words as well as in fields: "unsupported
+ * location for server type" also when an account may not have a type that is listed as available there.
+ */
 const CELL_FIELDS = new Set(['server_type', 'location'])
+const CELL_WORDS = /\bserver type\b|\blocation\b/i
 
 /** The error that an answer of Hetzner is. `changes`: whether the call could have changed something. */
 export function answerError(status: number, body: unknown, changes: boolean, retryAtMs: number | null): CloudError {
@@ -65,13 +69,17 @@ export function actionError(code: string, message: string): CloudError {
 }
 
 function kindOf(status: number, error: ErrorBody['error'] | undefined, changes: boolean): CloudErrorKind {
-  if (error?.code === 'invalid_input' && error.details?.fields?.some(({ name }) => CELL_FIELDS.has(name))) return 'no_capacity'
+  if (error?.code === 'invalid_input' && isAboutCell(error)) return 'no_capacity'
   const kind = error ? KINDS[error.code] : undefined
   if (kind) return kind
   if (status === 429) return 'rate_limited'
   // What broke in the middle may have been done: server_error, service_error, bad_gateway, timeout, and what has no code.
   if (status >= 500 || error?.code === 'service_error') return changes ? 'unknown_outcome' : 'away'
   return 'refused'
+}
+
+function isAboutCell({ message, details }: ErrorBody['error']): boolean {
+  return details?.fields?.length ? details.fields.every(({ name }) => CELL_FIELDS.has(name)) : CELL_WORDS.test(message)
 }
 
 function messageOf(status: number, error: ErrorBody['error'] | undefined): string {

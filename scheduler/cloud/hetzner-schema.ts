@@ -10,8 +10,10 @@ const Labels = Type.Record(Type.String(), Type.String())
 const Price = Type.Object({ location: Type.String(), price_hourly: Type.Object({ net: Type.String() }) })
 const Address = Type.Union([Type.Null(), Type.Object({ id: Type.Optional(Type.Union([Id, Type.Null()])) })])
 
-/** A page of a list says which one follows. */
-export const Paged = Type.Object({ meta: Type.Object({ pagination: Type.Object({ next_page: Type.Union([Type.Integer(), Type.Null()]) }) }) })
+const Count = Type.Union([Type.Integer(), Type.Null()])
+
+/** A page of a list says which one follows, and how many entries all of them have. */
+export const Paged = Type.Object({ meta: Type.Object({ pagination: Type.Object({ next_page: Count, total_entries: Count }) }) })
 
 /** An action: something that takes a while. */
 export const HetznerAction = Type.Object({

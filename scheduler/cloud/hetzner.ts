@@ -114,8 +114,7 @@ export function createHetzner(config: HetznerConfig, deps: HetznerDeps): Hetzner
         return { ...server, failure: orders.failure(server.id) }
       } catch (error) {
         if (error instanceof CloudError && error.kind === 'no_capacity') {
-          const withdrawn = error.code !== 'resource_unavailable' && error.code !== 'placement_error'
-          breakers.failed(order, error.code, error.message, withdrawn ? WITHDRAWN_PAUSE_MS : undefined)
+          breakers.failed(order, error.code, error.message, error.code === 'invalid_server_type' ? WITHDRAWN_PAUSE_MS : undefined)
         } else if (error instanceof CloudError && error.kind === 'refused') names.forget()
         throw error
       } finally {
