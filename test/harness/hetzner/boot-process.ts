@@ -3,7 +3,7 @@ import { appendFileSync, mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import Docker from 'dockerode'
 import { parse } from 'yaml'
-import { LABELS } from '../../../node-runner/docker/labels.ts'
+import { LABELS } from '../../../node-runner/docker/options.ts'
 import type { Booted, ServerRecord } from './world.ts'
 
 const ROOT = join(import.meta.dirname, '../../..')
@@ -22,10 +22,10 @@ export interface BootProcessOptions {
  * slots as the type has cores, and a folder as its disk. When it is killed, its containers go too, as with a machine. A server whose
  * user data has no such file runs nothing.
  */
-export function bootProcesses(options: BootProcessOptions): (server: ServerRecord) => Booted {
+export function bootProcesses(options: BootProcessOptions): (server: ServerRecord) => Booted | undefined {
   return (server) => {
     const settings = readNodeEnv(server.userData)
-    if (!settings) return { kill: () => undefined, ended: new Promise(() => undefined) }
+    if (!settings) return undefined
     const dir = join(options.dir, String(server.id))
     mkdirSync(dir, { recursive: true, mode: 0o700 })
     const child = spawn(process.execPath, ['node-runner/main.ts'], {

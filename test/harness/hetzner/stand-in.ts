@@ -7,7 +7,7 @@ import { makeListener, type SeenCall } from './http.ts'
 import { createRate, type Rate } from './rate.ts'
 import { makeRoutes } from './routes.ts'
 import { bootServers } from './servers.ts'
-import { createWorld, makeNamed, type World, type WorldOptions } from './world.ts'
+import { type Booted, createWorld, makeNamed, type ServerRecord, type World, type WorldOptions } from './world.ts'
 
 /** A project at Hetzner, on loopback. */
 export interface HetznerStandIn {
@@ -43,6 +43,13 @@ const SETTLE_MS = 50
 /** Starts one. Call `stop` in the end. */
 export async function startHetzner(options: StandInOptions = {}): Promise<HetznerStandIn> {
   const now = options.clock?.now ?? nowMs
+  const systems = new Set<Booted>()
+  const boot = options.boot
+  const tracked = (server: ServerRecord) => {
+    const booted = boot?.(server)
+    if (booted) systems.add(booted)
+    return booted
+  }
   const world = createWorld({
     now,
     createMs: options.createMs ?? 0,
@@ -50,7 +57,7 @@ export async function startHetzner(options: StandInOptions = {}): Promise<Hetzne
     deleteMs: options.deleteMs ?? 0,
     bootMs: options.bootMs ?? 0,
     limits: options.limits ?? { servers: 1000, addresses: 2000, groups: 50 },
-    boot: options.boot,
+    boot: tracked,
   })
   const token = options.token ?? 'stand-in-token'
   const faults = createFaults()
@@ -86,9 +93,8 @@ export async function startHetzner(options: StandInOptions = {}): Promise<Hetzne
       stopSettling()
       server.closeAllConnections()
       await new Promise((resolve) => server.close(resolve))
-      const running = [...world.servers.values()].flatMap(({ booted }) => booted ?? [])
-      for (const booted of running) booted.kill()
-      await Promise.all(running.map(({ ended }) => ended))
+      for (const booted of systems) booted.kill()
+      await Promise.all([...systems].map(({ ended }) => ended))
     },
   }
 }

@@ -56,7 +56,7 @@ export interface WorldOptions {
   bootMs: number
   limits: { servers: number; addresses: number; groups: number }
   /** What a server runs; nothing when absent. */
-  boot?: ((server: ServerRecord) => Booted) | undefined
+  boot?: ((server: ServerRecord) => Booted | undefined) | undefined
 }
 
 /** A project and everything in it. */
