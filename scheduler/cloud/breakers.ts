@@ -14,7 +14,8 @@ export interface Breakers {
   fault(cell: Cell): Fault | null
   /** The same, and when it may be tried after a failure, the one order that tries it is this one until it ends. */
   enter(cell: Cell): Fault | null
-  succeeded(cell: Cell): void
+  /** An order that was taken at that moment came to be. One from before a failure says nothing about what came after. */
+  succeeded(cell: Cell, takenAtMs: number): void
   /** The cell had nothing. `shortest` is how long it is left alone after the first failure in a row. */
   failed(cell: Cell, code: string, message: string, shortestMs?: number): void
   /** The order ended without a word about the cell. */
@@ -22,6 +23,7 @@ export interface Breakers {
 }
 
 interface State extends Fault {
+  failedAtMs: number
   failures: number
   probing: boolean
 }
@@ -50,14 +52,17 @@ export function createBreakers(now: () => number = nowMs): Breakers {
       if (!found && state) state.probing = true
       return found
     },
-    succeeded: (cell) => void states.delete(keyOf(cell)),
+    succeeded(cell, takenAtMs) {
+      const state = states.get(keyOf(cell))
+      if (state && takenAtMs > state.failedAtMs) states.delete(keyOf(cell))
+    },
     failed(cell, code, message, shortestMs = FIRST_PAUSE_MS) {
       const before = states.get(keyOf(cell))
       // Orders that were sent together fail together, and say one thing.
       if (before && !before.probing && now() < before.retryAtMs) return
       const failures = (before?.failures ?? 0) + 1
       const pauseMs = Math.max(shortestMs, Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (failures - 1)))
-      states.set(keyOf(cell), { code, message, failures, probing: false, retryAtMs: now() + pauseMs })
+      states.set(keyOf(cell), { code, message, failures, probing: false, failedAtMs: now(), retryAtMs: now() + pauseMs })
     },
     left(cell) {
       const state = states.get(keyOf(cell))

@@ -17,6 +17,7 @@ export interface Orders {
 
 interface Order {
   cell: Cell
+  takenAtMs: number
   running: Set<number>
   failure: { code: string; message: string } | undefined
 }
@@ -25,7 +26,7 @@ interface Order {
  * Remembers orders in memory: after a restart a machine whose order failed is one that never enrols, and is found by that. A cell
  * whose order failed after it was taken has its breaker opened, like one that said so at once.
  */
-export function createOrders(api: HetznerApi, breakers: Breakers, log: Log): Orders {
+export function createOrders(api: HetznerApi, breakers: Breakers, log: Log, now: () => number): Orders {
   const orders = new Map<string, Order>()
 
   function settle(serverId: string, order: Order, action: HetznerAction): void {
@@ -39,14 +40,14 @@ export function createOrders(api: HetznerApi, breakers: Breakers, log: Log): Ord
     }
     if (order.running.size > 0) return
     if (!order.failure) {
-      breakers.succeeded(order.cell)
+      breakers.succeeded(order.cell, order.takenAtMs)
       orders.delete(serverId)
     }
   }
 
   return {
     took(serverId, cell, actions) {
-      const order: Order = { cell, running: new Set(actions.map(({ id }) => id)), failure: undefined }
+      const order: Order = { cell, takenAtMs: now(), running: new Set(actions.map(({ id }) => id)), failure: undefined }
       orders.set(serverId, order)
       for (const action of actions) settle(serverId, order, action)
     },

@@ -50,7 +50,7 @@ export function createHetzner(config: HetznerConfig, deps: HetznerDeps): Hetzner
   const catalogue = createCatalogue(api, log, now)
   const groups = createGroups(api, installation, now)
   const names = createNames(api, config, now)
-  const orders = createOrders(api, breakers, log)
+  const orders = createOrders(api, breakers, log, now)
   const addresses = createAddresses(api, installation, now)
   let seen: ReadonlySet<string> = new Set()
 

@@ -16,7 +16,7 @@ export interface Action {
   /** What it ends with; null: success. */
   error: { code: string; message: string } | null
   ended: boolean
-  onEnd(failed: boolean): void
+  onEnd(endMs: number): void
 }
 
 /** How an action is begun; `startMs` may lie ahead, behind the end of another one. */
@@ -26,7 +26,7 @@ export interface Begin {
   startMs?: number
   durationMs: number
   error?: { code: string; message: string } | null
-  onEnd?(failed: boolean): void
+  onEnd?(endMs: number): void
 }
 
 /** The actions of a project. */
@@ -61,7 +61,7 @@ export function createActions(now: () => number, nextId: () => number): Actions 
       const due = [...actions.values()].filter(({ ended, endMs }) => !ended && endMs <= now())
       for (const action of due.sort((a, b) => a.endMs - b.endMs || a.id - b.id)) {
         action.ended = true
-        action.onEnd(action.error !== null)
+        action.onEnd(action.endMs)
       }
     },
     busy: (type, id) => [...actions.values()].some(({ ended, resources }) => !ended && resources.some((one) => one.type === type && one.id === id)),

@@ -36,16 +36,16 @@ export function makeAddress(world: World, { kind, location, serverId, autoDelete
   return address
 }
 
-function dropAddress(world: World, address: Address): void {
+function dropAddress(world: World, address: Address, atMs: number): void {
   world.addresses.delete(address.id)
-  world.bill.close('address', address.id)
+  world.bill.close('address', address.id, atMs)
 }
 
 /** What becomes of a server's addresses when it goes: they go too, or stay, and cost. */
-export function releaseAddresses(world: World, serverId: number): void {
+export function releaseAddresses(world: World, serverId: number, atMs: number): void {
   for (const address of world.addresses.values()) {
     if (address.serverId !== serverId) continue
-    if (address.autoDelete) dropAddress(world, address)
+    if (address.autoDelete) dropAddress(world, address, atMs)
     else address.serverId = null
   }
 }
@@ -94,5 +94,5 @@ export function updateAddress(world: World, id: string, body: unknown): object {
 export function deleteAddress(world: World, id: string): void {
   const address = getById(world.addresses, id, 'primary IP')
   if (address.serverId !== null) throw new Refusal('must_be_unassigned', 'the Primary IP must be unassigned to be deleted')
-  dropAddress(world, address)
+  dropAddress(world, address, world.now())
 }

@@ -14,7 +14,7 @@ export interface Charge {
 /** What Hetzner would charge: each started hour of each server and IPv4 address, in full, until it is deleted. */
 export interface Bill {
   open(charge: Omit<Charge, 'fromMs' | 'toMs'>): void
-  close(kind: Charge['kind'], id: number): void
+  close(kind: Charge['kind'], id: number, atMs: number): void
   charges: readonly Charge[]
   /** Hours of a charge that were begun until now, or its end. */
   hours(charge: Charge): number
@@ -38,8 +38,8 @@ export function createBill(now: () => number): Bill {
   const hours = ({ fromMs, toMs }: Charge) => Math.max(1, Math.ceil(((toMs ?? now()) - fromMs) / HOUR_MS))
   return {
     open: (charge) => void charges.push({ ...charge, fromMs: now(), toMs: null }),
-    close(kind, id) {
-      for (const charge of charges) if (charge.kind === kind && charge.id === id && charge.toMs === null) charge.toMs = now()
+    close(kind, id, atMs) {
+      for (const charge of charges) if (charge.kind === kind && charge.id === id && charge.toMs === null) charge.toMs = atMs
     },
     charges,
     hours,

@@ -141,9 +141,9 @@ function start(world: World, server: ServerRecord, atMs: number): Action {
     resources: [{ id: server.id, type: 'server' }],
     startMs: atMs,
     durationMs: world.options.startMs,
-    onEnd() {
+    onEnd(endMs) {
       server.status = 'running'
-      server.bootAtMs = Number.isFinite(server.bootMs) ? world.now() + server.bootMs : null
+      server.bootAtMs = Number.isFinite(server.bootMs) ? endMs + server.bootMs : null
     },
   })
 }
@@ -156,13 +156,13 @@ export function deleteServer(world: World, id: string): object {
   server.status = 'deleting'
   server.bootAtMs = null
   server.booted?.kill()
-  world.bill.close('server', server.id)
+  world.bill.close('server', server.id, world.now())
   const action = world.actions.begin({
     command: 'delete_server',
     resources: [{ id: server.id, type: 'server' }],
     durationMs: world.options.deleteMs,
-    onEnd() {
-      releaseAddresses(world, server.id)
+    onEnd(endMs) {
+      releaseAddresses(world, server.id, endMs)
       world.servers.delete(server.id)
     },
   })
