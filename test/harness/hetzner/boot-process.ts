@@ -35,7 +35,7 @@ export function bootProcesses(options: BootProcessOptions): (server: ServerRecor
     })
     const log = join(options.dir, `${server.id}.log`)
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => appendFileSync(log, chunk))
-    return { kill: () => void child.kill('SIGKILL'), ended: whenOver(child, dir) }
+    return { pid: child.pid, kill: () => void child.kill('SIGKILL'), ended: whenOver(child, dir) }
   }
 }
 

@@ -23,6 +23,8 @@ export interface Address extends Named {
 
 /** A server that boots; `kill` ends what it runs, `ended` is when that ended by itself or by being killed. */
 export interface Booted {
+  /** Of the process, when it is one. */
+  pid?: number | undefined
   kill(): void
   ended: Promise<void>
 }
