@@ -90,6 +90,7 @@ test('a machine that is bought becomes a node with the slots of its type, and go
 test('a machine that switches itself off is off, and paid for until it is deleted', async () => {
   const server = await order('leaving', 'cx23')
   await until('the node has enrolled', async () => (await node('leaving'))?.state === 'ready')
+  await until('its runner has started', () => readFileSync(join(dir, `${server.id}.log`), 'utf8').includes('"msg":"started"'))
   process.kill(standIn.world.servers.get(Number(server.id))?.booted?.pid ?? 0, 'SIGTERM')
   await until('it is off', async () => (await statusOf(server.id)) === 'off')
   const charge = () => standIn.world.bill.charges.find(({ kind, id }) => kind === 'server' && String(id) === server.id)
