@@ -44,12 +44,14 @@ async function until(what: string, holds: () => Promise<boolean> | boolean): Pro
   }
 }
 
+/** What the runner of a machine has printed so far. */
+function printed(id: number | string): string {
+  const path = join(dir, `${id}.log`)
+  return existsSync(path) ? readFileSync(path, 'utf8') : ''
+}
+
 function logs(): string {
-  return [...standIn.world.servers.keys()]
-    .map((id) => join(dir, `${id}.log`))
-    .filter(existsSync)
-    .map((path) => readFileSync(path, 'utf8'))
-    .join('\n')
+  return [...standIn.world.servers.keys()].map(printed).join('\n')
 }
 
 /** Orders a machine as the provisioner would, with the cloud-init of a node. */
@@ -90,7 +92,7 @@ test('a machine that is bought becomes a node with the slots of its type, and go
 test('a machine that switches itself off is off, and paid for until it is deleted', async () => {
   const server = await order('leaving', 'cx23')
   await until('the node has enrolled', async () => (await node('leaving'))?.state === 'ready')
-  await until('its runner has started', () => readFileSync(join(dir, `${server.id}.log`), 'utf8').includes('"msg":"started"'))
+  await until('its runner has started', () => printed(server.id).includes('"msg":"started"'))
   process.kill(standIn.world.servers.get(Number(server.id))?.booted?.pid ?? 0, 'SIGTERM')
   await until('it is off', async () => (await statusOf(server.id)) === 'off')
   const charge = () => standIn.world.bill.charges.find(({ kind, id }) => kind === 'server' && String(id) === server.id)
