@@ -18,6 +18,7 @@ import { openDatabase } from '#store/open.ts'
 import { buildAssignments } from './assignments.ts'
 import { createBusHealth } from './bus-health.ts'
 import { createClaims } from './claims.ts'
+import { createCloudMeters } from './cloud/metered.ts'
 import { SchedulerEnv } from './config.ts'
 import { createCostCloser } from './cost/closer.ts'
 import { createHoldTimer } from './hold-timer.ts'
@@ -58,6 +59,7 @@ async function main(): Promise<void> {
   meterBus(metrics, bus)
   meterDb(metrics, db)
   meterWork(metrics, db, DEFAULT_POOL)
+  createCloudMeters(metrics)
   const tracing = await openTracing('scheduler', env, metrics, log)
   const meters = createMeters(metrics, leader.isLeader, (job) => traceQueued(tracing.tracer, job))
   const claims = meters.claims(createClaims(claimStore, log))

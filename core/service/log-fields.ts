@@ -32,6 +32,10 @@ export const LOG_FIELDS = {
   type: 'type of an event, or class of an error',
   status: 'status of an answer: of HTTP, of a report, of the bus connection',
 
+  // A machine.
+  cell: 'type of machine at a place, such as cx23@fsn1',
+  code: 'what a provider of machines calls an error',
+
   // A request.
   method: 'of HTTP',
   route: 'pattern of the route, never the address',

@@ -12,6 +12,7 @@ const PACKAGE_OF: Readonly<Record<string, string>> = {
   losetup: 'mount',
   mmdebstrap: 'mmdebstrap',
   ip: 'iproute2',
+  hcloud: 'hcloud-cli',
 }
 
 /** Commands that live in sbin are found although a user's PATH may lack it. */
