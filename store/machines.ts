@@ -3,6 +3,7 @@ import { sql } from 'slonik'
 import { maybe } from '#core/api.ts'
 import { newId } from '#core/ids.ts'
 import { type Architecture, type NodeState, PAID_NODE_STATES } from '#core/node.ts'
+import { monotonicMs } from '#core/service/time.ts'
 import type { Db, Tx } from './pool.ts'
 import { row } from './row.ts'
 import { hashSecret, newEnrolmentToken } from './secrets.ts'
@@ -41,8 +42,8 @@ export interface Machine extends MachineKind {
   state: NodeState
   /** The provider's own id; null until the order was answered. */
   serverId: string | null
-  /** How long it has been in this state, by the clock of Postgres. */
-  stateAgeMs: number
+  /** How long it has been in this state, by the clock of Postgres; rather too short than too long. */
+  stateAgeMs(): number
   /** From its first paid moment to its enrolment; null: it has not enrolled. */
   bootSeconds: number | null
 }
@@ -67,6 +68,7 @@ export async function listMachines(db: Db, provider: string): Promise<Machine[]>
 }
 
 function toMachine(found: Static<typeof MachineRow>): Machine {
+  const readAtMs = monotonicMs()
   return {
     nodeId: found.id,
     name: found.name,
@@ -79,7 +81,7 @@ function toMachine(found: Static<typeof MachineRow>): Machine {
     slots: found.slots,
     memoryBytes: found.memory_bytes,
     hourMicrons: found.hour_microns,
-    stateAgeMs: found.state_age_ms,
+    stateAgeMs: () => found.state_age_ms + monotonicMs() - readAtMs,
     bootSeconds: found.boot_seconds,
   }
 }

@@ -15,7 +15,7 @@ export interface CellRow extends MachineKind {
 export async function recordOffers(db: Db, provider: string, cells: readonly CellRow[]): Promise<void> {
   await db.query(sql.unsafe`
     with offer as (
-      select o.*, place from jsonb_to_recordset(${JSON.stringify(cells.map((cell, place) => ({ ...cell, ...cell.error, place })))}::jsonb)
+      select o.* from jsonb_to_recordset(${JSON.stringify(cells.map((cell, place) => ({ ...cell, ...cell.error, place })))}::jsonb)
         as o("serverType" text, location text, place int, arch text, slots int, "memoryBytes" bigint, "hourMicrons" bigint, available boolean,
           code text, message text, "retryAtMs" float8)
     ), withdrawn as (

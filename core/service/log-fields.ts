@@ -21,7 +21,6 @@ export const LOG_FIELDS = {
   deliveryId: 'webhook delivery',
   endpointId: 'webhook endpoint',
   serverId: 'machine, as its provider names it',
-  cell: 'type and place of a machine',
   issuerHost: 'server of an OpenID issuer',
 
   // A change of state.
@@ -34,13 +33,16 @@ export const LOG_FIELDS = {
   type: 'type of an event, or class of an error',
   status: 'status of an answer: of HTTP, of a report, of the bus connection',
 
+  // A machine.
+  cell: 'type of machine at a place, such as cx23@fsn1',
+  code: 'what a provider of machines calls an error',
+
   // A request.
   method: 'of HTTP',
   route: 'pattern of the route, never the address',
   ms: 'how long it took, milliseconds',
 
   // What went wrong.
-  code: "a provider's own word for it, or one of a closed list",
   error: 'what an error says; addresses in it are without credentials and query',
   err: 'an error that a library logs: type, message, stack',
   message: 'of such an error; of a migration',

@@ -38,6 +38,8 @@ export interface Server extends Cell {
   status: 'starting' | 'running' | 'off' | 'deleting'
   /** From here on its hours are paid. */
   createdAtMs: number
+  /** Its order failed after it was taken: it will never work, is paid for all the same, and is to be removed. */
+  failure?: { code: string; message: string } | undefined
 }
 
 /** Something that is paid for and belongs to no machine. */

@@ -1,6 +1,7 @@
 import { errorText } from '#core/errors.ts'
 import type { NodeState } from '#core/node.ts'
 import { endMachine, listMachines, type Machine, recordServer, startDeleting } from '#store/machines.ts'
+import { recordCellFault } from '#store/scaling.ts'
 import type { MachineDeps } from './deps.ts'
 import { type Listing, serverOf } from './servers.ts'
 
@@ -23,8 +24,16 @@ export function createCollector(deps: MachineDeps): (signal: AbortSignal) => Pro
     log.warn({ nodeId: machine.nodeId, serverId: machine.serverId, from: machine.state, to: 'deleting', why: failure }, 'a machine is given up')
   }
 
+  /** An order can fail after it was taken: its cell is left alone like one that said no at once. */
+  async function looksBroken(machine: Machine, listing: Listing): Promise<void> {
+    const failure = serverOf(listing, machine)?.failure
+    if (!failure) return
+    await recordCellFault(db, cloud.provider, machine, failure, patience.cellSeconds)
+    await giveUp(machine, `its order failed: ${failure.message}`)
+  }
+
   async function end(machine: Machine, listing: Listing): Promise<void> {
-    const seenSince = machine.stateAgeMs > listing.ageMs() + (machine.serverId === null ? ORDER_MS : 0)
+    const seenSince = machine.stateAgeMs() > listing.ageMs() + (machine.serverId === null ? ORDER_MS : 0)
     deps.servers.expectChange()
     if (!seenSince) return
     const state = await db.transaction((tx) => endMachine(tx, machine.nodeId))
@@ -57,13 +66,15 @@ export function createCollector(deps: MachineDeps): (signal: AbortSignal) => Pro
     const machines = await listMachines(db, cloud.provider)
     watchBoot(machines)
     for (const machine of machines) {
-      const seconds = machine.stateAgeMs / 1000
+      const seconds = machine.stateAgeMs() / 1000
       if (machine.state === 'booting' && seconds > patience.enrolSeconds) await giveUp(machine, `it did not enrol within ${patience.enrolSeconds} s`)
       if (machine.state === 'lost' && seconds > patience.lostSeconds) await giveUp(machine, `it was not heard for ${patience.lostSeconds} s`)
       if (machine.state === 'creating' && seconds > patience.enrolSeconds + ORDER_MS / 1000) await giveUp(machine, 'its order was never answered')
     }
     const deleting = machines.filter(({ state }) => state === 'deleting')
-    const listing = deleting.length === 0 ? undefined : await deps.servers.read(signal)
+    const underWay = machines.filter(({ state }) => state === 'booting')
+    const listing = deleting.length + underWay.length === 0 ? undefined : await deps.servers.read(signal)
+    for (const machine of listing ? underWay : []) await looksBroken(machine, listing as Listing)
     for (const machine of listing ? deleting : []) {
       const failed = (error: unknown) => log.warn({ nodeId: machine.nodeId, error: errorText(error) }, 'a machine was not deleted; trying again')
       await remove(machine, listing as Listing, signal).catch(failed)

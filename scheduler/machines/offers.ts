@@ -24,16 +24,14 @@ export function createOffers(cloud: Pick<Cloud, 'provider' | 'offers'>, db: Data
     try {
       last = await cloud.offers(signal)
       nextMs = monotonicMs() + EVERY_MS
-      await recordOffers(
-        db,
-        cloud.provider,
-        last.map((offer) => ({ ...offer, error: offer.error ?? null })),
-      )
     } catch (error) {
       signal.throwIfAborted()
       nextMs = monotonicMs() + FAILED_MS
       log.warn({ error: errorText(error) }, 'the provider does not say what it offers')
+      return
     }
+    const cells = last.map((offer) => ({ ...offer, error: offer.error ?? null }))
+    await recordOffers(db, cloud.provider, cells)
   }
 
   return {

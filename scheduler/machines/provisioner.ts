@@ -12,7 +12,7 @@ import {
   returnToPlanned,
 } from '#store/machines.ts'
 import { clearCellFault, pauseBuying, readScaling, recordCellFault } from '#store/scaling.ts'
-import { CloudError, type Offer, type Server } from '../cloud/cloud.ts'
+import { CLOUD_ERRORS, CloudError, type Offer, type Server } from '../cloud/cloud.ts'
 import { capFault, takeStock } from './caps.ts'
 import type { MachineDeps } from './deps.ts'
 import { nextOffer, sameCell } from './offers.ts'
@@ -166,7 +166,10 @@ export function createProvisioner(deps: MachineDeps): (signal: AbortSignal) => P
       if (server && machine.state === 'creating') await record(machine, server, offers, null)
       else wanted.push(machine)
     }
-    if (((await readScaling(db, cloud.provider))?.pausedMs ?? 0) > 0) return
+    const scaling = await readScaling(db, cloud.provider)
+    if (scaling && scaling.pausedMs > 0) return
+    // After a pause one order is enough to know whether there is use in more.
+    const parallel = scaling?.shortage && isCloudError(scaling.shortage.code) ? 1 : PARALLEL
     let stopped = false
     const work = async () => {
       for (let machine = wanted.shift(); machine && !stopped; machine = wanted.shift()) {
@@ -174,12 +177,16 @@ export function createProvisioner(deps: MachineDeps): (signal: AbortSignal) => P
         if ((await order(machine, listing, offers, signal).catch(failed)) === 'stop') stopped = true
       }
     }
-    await Promise.all(Array.from({ length: PARALLEL }, work))
+    await Promise.all(Array.from({ length: parallel }, work))
   }
 }
 
 function secondsUntil(atMs: number | null): number | null {
   return atMs === null ? null : Math.max(1, (atMs - nowMs()) / 1000)
+}
+
+function isCloudError(code: string): boolean {
+  return (CLOUD_ERRORS as readonly string[]).includes(code)
 }
 
 function cellText(cell: { serverType: string; location: string }): string {

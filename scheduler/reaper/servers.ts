@@ -48,7 +48,7 @@ export function createServerSweep(deps: MachineDeps, leftoversMs: number = LEFTO
       if (machine.serverId === null || (machine.state !== 'booting' && machine.state !== 'lost')) return []
       const server = serverOf(listing, machine)
       const why = server === undefined ? 'its machine is gone at the provider' : server.status === 'off' ? 'its machine is powered off' : undefined
-      return why !== undefined && machine.stateAgeMs > listing.ageMs() && isSure(machine.nodeId, listing.number, seen) ? [{ machine, why }] : []
+      return why !== undefined && machine.stateAgeMs() > listing.ageMs() && isSure(machine.nodeId, listing.number, seen) ? [{ machine, why }] : []
     })
     suspects = new Map([...seen, ...[...suspects].filter(([id]) => id.startsWith('leftover '))])
     for (const { machine, why } of broken) await endNode(machine, why)

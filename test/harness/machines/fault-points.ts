@@ -26,9 +26,11 @@ export function createFaultPoints(reached: (place: number, name: string) => void
 
   async function around<T>(name: string, call: () => Promise<T>): Promise<T> {
     point(`before ${name}`)
-    const result = await call()
-    point(`after ${name}`)
-    return result
+    try {
+      return await call()
+    } finally {
+      point(`after ${name}`)
+    }
   }
 
   function wrap<T extends object>(target: T): T {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
+import { isDeepStrictEqual } from 'node:util'
 import { Type } from '@sinclair/typebox'
 import { sql } from 'slonik'
 import type { NodeState } from '#core/node.ts'
@@ -29,6 +30,15 @@ export async function statesOf(db: DatabasePool): Promise<Partial<Record<NodeSta
   const counts: Partial<Record<NodeState, number>> = {}
   for (const { state } of await nodeRows(db)) counts[state] = (counts[state] ?? 0) + 1
   return counts
+}
+
+/** Runs rounds until there are so many rows in each state; fails when twenty do not bring it about. */
+export async function roundsUntil(db: DatabasePool, wanted: Partial<Record<NodeState, number>>, round: () => Promise<void>): Promise<void> {
+  for (let i = 0; i < 20; i++) {
+    await round()
+    if (isDeepStrictEqual(await statesOf(db), wanted)) return
+  }
+  assert.deepEqual(await statesOf(db), wanted)
 }
 
 /** Enrols each running machine with the token that it was made with, as a node does. Returns how many could. */

@@ -43,10 +43,12 @@ async function runProcess(life: Life, killAt: number): Promise<{ signal: string 
   return promise
 }
 
-/** Rounds until what is written down is what the provider has; returns how many sweeps that took. */
+/** Rounds, with nothing new decided, until what is written down is what the provider has; returns how many sweeps that took. */
 async function sweepsUntilSame(loops: Rounds): Promise<number> {
   for (let sweeps = 1; ; sweeps++) {
-    await loops.all()
+    await loops.provision()
+    await loops.collect()
+    await loops.sweep()
     if ((await differences(admin, provider.servers)).length === 0) return sweeps
     assert.ok(sweeps < 10, (await differences(admin, provider.servers)).join('\n'))
   }
