@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict'
 import { after, before, beforeEach, test } from 'node:test'
+import { Type } from '@sinclair/typebox'
 import { pino } from 'pino'
 import { sql } from 'slonik'
 import { type ClaimStore, createClaimStore } from '#store/claims.ts'
 import { startDeleting } from '#store/machines.ts'
 import { setDrain } from '#store/nodes.ts'
 import { createDbPool, type DatabasePool } from '#store/pool.ts'
+import { row } from '#store/row.ts'
 import { createClaims } from '../../../../scheduler/claims.ts'
 import { createTestDatabase, type TestDatabase } from '../../../harness/database.ts'
 import { createFactory, type Factory } from '../../../harness/factory.ts'
@@ -163,23 +165,31 @@ test('a node with a job is kept, whatever the plan says', async () => {
   assert.deepEqual([await statesOf(admin), calls('remove')], [{ ready: 1 }, 0])
 })
 
-test('a claim does not slip in between the look and the deletion, nor a deletion between a claim and its attempt', async () => {
+const WaitingRow = row(Type.Object({ waiting: Type.Boolean() }))
+const someoneWaits = () =>
+  admin.oneFirst(sql.type(WaitingRow)`
+    select exists (select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock') as waiting`)
+
+test('a claim that is not committed yet keeps its node', async () => {
+  const nodeId = await aReadyNode(loopsFor(1))
+  const jobId = await make.job()
+  const deleted = Promise.withResolvers<boolean>()
+  // As a claim does: the node's row is locked, then the attempt is written.
+  await admin.transaction(async (tx) => {
+    await tx.query(sql.unsafe`select 1 from nodes where id = ${nodeId} for no key update`)
+    db.transaction((other) => startDeleting(other, nodeId, ['ready'], { verdict: 'test' })).then(deleted.resolve, deleted.reject)
+    while (!(await someoneWaits()));
+    await tx.query(sql.unsafe`
+      insert into attempts (id, account_id, job_id, number, node_id, lease_token, slots, memory_bytes, state)
+      values ('att_race', ${make.accountId}, ${jobId}, 1, ${nodeId}, 'x', 1, 1, 'assigned')`)
+  })
+  assert.equal(await deleted.promise, false)
+  assert.deepEqual(await statesOf(admin), { ready: 1 })
+})
+
+test('a node that is being deleted is given no work', async () => {
   const nodeId = await aReadyNode(loopsFor(1))
   await make.job()
-  const looked = Promise.withResolvers<void>()
-  const decided = Promise.withResolvers<void>()
-  const claimed = store.claim([nodeId], { slots: 2, memoryBytes: 2 ** 32 }, (_, [job]) => {
-    looked.resolve()
-    return job ? [{ jobId: job.jobId, attemptId: 'att_race', nodeId, leaseToken: 'x' }] : []
-  })
-  await looked.promise
-  // The claim holds the row, and has or has not written its attempt: in either case the deletion must see it.
-  const deleted = db.transaction((tx) => startDeleting(tx, nodeId, ['ready'], { verdict: 'test' }))
-  decided.resolve()
-  assert.deepEqual([(await claimed).length, await deleted], [1, false])
-  // The other way round: a node that is being deleted is given nothing.
-  await admin.query(sql.unsafe`update attempts set state = 'lost', cause = 'lost', finished_at = now()`)
-  await admin.query(sql.unsafe`update jobs set state = 'queued', reason = 'again'`)
   assert.equal(await db.transaction((tx) => startDeleting(tx, nodeId, ['ready'], { verdict: 'test' })), true)
   assert.deepEqual(await claim(nodeId), [])
 })
