@@ -46,7 +46,7 @@ export interface MachineDeps {
   /** Names the server of a node. */
   nameOf(nodeId: string): string
   /** cloud-init of a node. */
-  userData(nodeId: string, token: string, kind: MachineKind): string
+  userData(order: { name: string; pool: string; token: string }, kind: MachineKind): string
   isLeader(): boolean
   meters: MachineMeters
 }

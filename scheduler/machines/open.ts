@@ -7,7 +7,6 @@ import type { Metrics } from '#core/service/metrics.ts'
 import type { Service } from '#core/service/run.ts'
 import { meterMachines } from '#store/machine-meters.ts'
 import type { DatabasePool } from '#store/pool.ts'
-import type { Cloud } from '../cloud/cloud.ts'
 import type { SchedulerEnv } from '../config.ts'
 import { machinePolicy } from './config.ts'
 import { type MachineDeps, serverName } from './deps.ts'
@@ -19,26 +18,27 @@ import type { PlannerDeps } from './planner.ts'
 import { createServers } from './servers.ts'
 
 /** What the loops about machines need of their process. */
-export interface MachineProcess extends Pick<MachineDeps, 'isLeader' | 'userData'>, Pick<PlannerDeps, 'plan'> {
+export interface MachineProcess extends Pick<MachineDeps, 'isLeader'>, Pick<PlannerDeps, 'plan'> {
   db: DatabasePool
   bus: Bus
   log: Log
   metrics: Metrics
-  /** null: nodes are set up by hand. */
-  cloud: Cloud | null
+  /** Who provides machines, and what they boot with; null: nodes are set up by hand. */
+  opened: Pick<MachineDeps, 'cloud' | 'userData'> | null
 }
 
 /** The loops about machines, put together; none when nobody provides machines. */
-export function openMachines(env: SchedulerEnv, { db, bus, log, metrics, cloud, ...given }: MachineProcess): Service[] {
+export function openMachines(env: SchedulerEnv, { db, bus, log, metrics, opened, ...given }: MachineProcess): Service[] {
   meterMachines(metrics, db)
   const meters = createMachineMeters(metrics)
-  if (cloud === null) return []
+  if (opened === null) return []
+  const { cloud } = opened
   const deps: PlannerDeps = {
     ...given,
+    ...opened,
     ...machinePolicy(env),
     db,
     log,
-    cloud,
     servers: createServers(cloud, log),
     offers: createOffers(cloud, db, log),
     facts: createFacts(db, cloud.provider, [env.RGRID_IMAGE_ARCH]),

@@ -129,8 +129,8 @@ export function createProvisioner(deps: MachineDeps): (signal: AbortSignal) => P
         log.warn({ nodeId: machine.nodeId, code: begun.shortage.code, detail: begun.shortage.detail }, 'a machine that is planned would be too many')
         return 'stop'
       }
-      const userData = deps.userData(machine.nodeId, begun.token, kind)
       const { nodeId, name, pool } = machine
+      const userData = deps.userData({ name, pool, token: begun.token }, kind)
       let next: Next
       try {
         const { serverType, location } = kind

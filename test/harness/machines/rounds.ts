@@ -66,7 +66,7 @@ export function createRounds(options: RoundsOptions): Rounds {
     patience: { enrolSeconds: 300, lostSeconds: 300, graceSeconds: 0, cellSeconds: 300, limitSeconds: 60, ...options.patience },
     pool: 'default',
     nameOf: (nodeId) => serverName('test', nodeId),
-    userData: (nodeId, token) => JSON.stringify({ nodeId, token }),
+    userData: ({ token }) => JSON.stringify({ token }),
     isLeader: options.isLeader ?? (() => true),
     meters: {
       bought: () => counted.bought++,
