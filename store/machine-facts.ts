@@ -5,9 +5,9 @@ import type { Architecture, NodeState } from '#core/node.ts'
 import type { Db } from './pool.ts'
 import { row } from './row.ts'
 
-/** Jobs are counted to here of each project, and to here of all: more machines than this wants are never bought. */
-const JOBS_OF_A_PROJECT = 5000
+/** So many jobs are looked at, an equal share of each project, and no more than this: more machines than they want are never bought. */
 const JOBS = 20_000
+const JOBS_OF_A_PROJECT = 5000
 const PROJECTS = 500
 
 const WaitingRow = row(
@@ -33,8 +33,8 @@ export interface WaitingJobs {
 }
 
 /**
- * The jobs that wait and that the limits of their account and project let run now, by kind; counted to 20,000, 5,000 of a
- * project. Walks over the index of the queue from project to project, so however long the queue is, that much is read.
+ * The jobs that wait and that the limits of their account and project let run now, by kind; counted to 20,000 of all
+ * projects and 5,000 of one. Walks over the index of the queue from project to project, so however long the queue is, that much is read.
  */
 export async function waitingJobs(db: Db): Promise<WaitingJobs[]> {
   const rows = await db.any(sql.type(WaitingRow)`
@@ -46,7 +46,7 @@ export async function waitingJobs(db: Db): Promise<WaitingJobs[]> {
         where j.state = 'queued' and (j.account_id, j.project_id) > (h.account_id, h.project_id) order by j.account_id, j.project_id limit 1
       ) next
     ), projects_in_turn as (
-      select h.account_id, h.project_id,
+      select h.account_id, h.project_id, count(*) over () as projects,
         coalesce(l.running_jobs, d.running_jobs) - (select count(*) from attempts r where r.account_id = h.account_id and r.finished_at is null) as account_room,
         p.running_jobs - (
           select count(*) from attempts r join jobs s on s.id = r.job_id where r.account_id = h.account_id and s.project_id = h.project_id and r.finished_at is null
@@ -60,7 +60,7 @@ export async function waitingJobs(db: Db): Promise<WaitingJobs[]> {
       from projects_in_turn t cross join lateral (
         select q.slots, q.memory_bytes, q.queued_at, case when pg_column_size(q.spec) < 2000 then q.spec ->> 'image' end as image
         from jobs q where q.state = 'queued' and q.account_id = t.account_id and q.project_id = t.project_id
-        order by q.priority desc, q.seq limit greatest(0, least(${JOBS_OF_A_PROJECT}, t.project_room, t.account_room))
+        order by q.priority desc, q.seq limit greatest(0, least(${JOBS_OF_A_PROJECT}, ${JOBS} / t.projects, t.project_room, t.account_room))
       ) j
       limit ${JOBS}
     )
@@ -119,9 +119,9 @@ export async function nodeFacts(db: Db, provider: string): Promise<NodeRowFacts[
     select n.id, n.state, n.server_type, n.location, n.arch, n.slots, n.memory_bytes, n.hour_microns,
       (extract(epoch from n.billed_from) * 1000)::float8 as billed_from_ms, (extract(epoch from n.state_at) * 1000)::float8 as state_at_ms,
       n.drain_requested_at is not null and not n.drain_planned as drain_requested,
-      (extract(epoch from greatest(n.enrolled_at, coalesce(
-        (select a.finished_at from attempts a where a.node_id = n.id and a.finished_at is not null order by a.finished_at desc limit 1), n.created_at
-      ))) * 1000)::float8 as free_since_ms
+      (extract(epoch from coalesce(greatest(n.enrolled_at,
+        (select a.finished_at from attempts a where a.node_id = n.id and a.finished_at is not null order by a.finished_at desc limit 1)
+      ), n.created_at)) * 1000)::float8 as free_since_ms
     from nodes n where n.provider = ${provider} and n.ended_at is null order by n.id`)
   return rows.map((found) => ({
     nodeId: found.id,

@@ -64,8 +64,12 @@ test('what waits is grouped by what it takes, with the oldest', async () => {
 })
 
 for (const { what, limit, left } of [
-  { what: 'its account', limit: () => sql.unsafe`insert into limits (id, running_jobs) values (${make.accountId}, 3)`, left: 2 },
-  { what: 'its project', limit: () => sql.unsafe`insert into limits (id, running_jobs) values (${make.projectId}, 2)`, left: 1 },
+  { what: 'its account', limit: () => sql.unsafe`insert into limits (id, account_id, running_jobs) values (${make.accountId}, ${make.accountId}, 3)`, left: 2 },
+  {
+    what: 'its project',
+    limit: () => sql.unsafe`insert into limits (id, account_id, project_id, running_jobs) values (${make.projectId}, ${make.accountId}, ${make.projectId}, 2)`,
+    left: 1,
+  },
   { what: 'everybody', limit: () => sql.unsafe`update limits set running_jobs = 1 where id = 'default'`, left: 0 },
 ]) {
   test(`no machine is wanted for jobs that the limit of ${what} keeps from running`, async () => {

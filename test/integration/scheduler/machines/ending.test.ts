@@ -173,17 +173,22 @@ const someoneWaits = () =>
 test('a claim that is not committed yet keeps its node', async () => {
   const nodeId = await aReadyNode(loopsFor(1))
   const jobId = await make.job()
-  const deleted = Promise.withResolvers<boolean>()
+  const [locked, waited] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
   // As a claim does: the node's row is locked, then the attempt is written.
-  await admin.transaction(async (tx) => {
+  const claimed = admin.transaction(async (tx) => {
     await tx.query(sql.unsafe`select 1 from nodes where id = ${nodeId} for no key update`)
-    db.transaction((other) => startDeleting(other, nodeId, ['ready'], { verdict: 'test' })).then(deleted.resolve, deleted.reject)
-    while (!(await someoneWaits()));
+    locked.resolve()
+    await waited.promise
     await tx.query(sql.unsafe`
       insert into attempts (id, account_id, job_id, number, node_id, lease_token, slots, memory_bytes, state)
       values ('att_race', ${make.accountId}, ${jobId}, 1, ${nodeId}, 'x', 1, 1, 'assigned')`)
   })
-  assert.equal(await deleted.promise, false)
+  await locked.promise
+  const deleted = db.transaction((tx) => startDeleting(tx, nodeId, ['ready'], { verdict: 'test' }))
+  while (!(await someoneWaits()));
+  waited.resolve()
+  await claimed
+  assert.equal(await deleted, false)
   assert.deepEqual(await statesOf(admin), { ready: 1 })
 })
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { join } from 'node:path'
-import { after, beforeEach, describe, test } from 'node:test'
+import { after, test } from 'node:test'
 import { pino } from 'pino'
 import { sql } from 'slonik'
 import { createDbPool } from '#store/pool.ts'
@@ -115,34 +115,29 @@ for (const life of LIVES) {
 }
 
 for (const { life, points } of lives) {
-  describe(`killed while ${life.name}`, () => {
-    beforeEach(async () => {
+  test(`${life.name}: there are points of each kind`, () => {
+    assert.ok(points.length >= 20, points.join('\n'))
+    for (const kind of ['a commit', life.to > 0 ? 'cloud.create' : 'cloud.remove'])
+      for (const when of ['before', 'after']) assert.ok(points.includes(`${when} ${kind}`), `${when} ${kind}`)
+  })
+
+  for (const [place, name] of points.entries()) {
+    test(`killed while ${life.name}, at ${place + 1}: ${name}`, async () => {
       await clear()
       await life.prepare()
+      // Two orders may overtake each other, so that there are fewer points this time: then it ended by itself.
+      const { signal, points: lived } = await runProcess(life, place + 1)
+      assert.ok(signal === 'SIGKILL' || lived.length <= place, `${signal}`)
+      const sweeps = await sweepsUntilSame(freshLoops(life.to))
+      assert.ok(sweeps <= 2, `${sweeps} sweeps`)
+      if (life.to > 0) await grow(life.machines)
+      await assertSame(admin, provider.servers)
+      await shrink()
+      assert.equal(provider.made.length, life.machines, 'each machine is bought once')
+      const states = await statesOf(admin)
+      assert.deepEqual(states, { gone: life.machines }, 'each machine took work, and nothing else was begun')
+      const tokens = await admin.oneFirst(sql.unsafe`select count(*)::int from enrolment_tokens where used_at is null`)
+      assert.equal(tokens, 0, 'no token is left')
     })
-
-    test('there are points of each kind', () => {
-      assert.ok(points.length >= 20, points.join('\n'))
-      for (const kind of ['a commit', life.to > 0 ? 'cloud.create' : 'cloud.remove'])
-        for (const when of ['before', 'after']) assert.ok(points.includes(`${when} ${kind}`), `${when} ${kind}`)
-    })
-
-    for (const [place, name] of points.entries()) {
-      test(`${place + 1}: ${name}`, async () => {
-        // Two orders may overtake each other, so that there are fewer points this time: then it ended by itself.
-        const { signal, points: lived } = await runProcess(life, place + 1)
-        assert.ok(signal === 'SIGKILL' || lived.length <= place, `${signal}`)
-        const sweeps = await sweepsUntilSame(freshLoops(life.to))
-        assert.ok(sweeps <= 2, `${sweeps} sweeps`)
-        if (life.to > 0) await grow(life.machines)
-        await assertSame(admin, provider.servers)
-        await shrink()
-        assert.equal(provider.made.length, life.machines, 'each machine is bought once')
-        const states = await statesOf(admin)
-        assert.deepEqual(states, { gone: life.machines }, 'each machine took work, and nothing else was begun')
-        const tokens = await admin.oneFirst(sql.unsafe`select count(*)::int from enrolment_tokens where used_at is null`)
-        assert.equal(tokens, 0, 'no token is left')
-      })
-    }
-  })
+  }
 }
