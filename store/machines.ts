@@ -154,10 +154,9 @@ export async function recordServer(
   return true
 }
 
-/** The order was surely not taken: back to where nothing exists, for another cell. */
+/** The order was not taken: back, for another cell or another time. Tokens stay: an earlier order may yet turn out to have been taken. */
 export async function returnToPlanned(tx: Tx, nodeId: string): Promise<boolean> {
   const result = await tx.query(sql.unsafe`update nodes set state = 'planned' where id = ${nodeId} and state = 'creating' and server_id is null`)
-  await dropTokens(tx, nodeId)
   return result.rowCount > 0
 }
 

@@ -202,6 +202,24 @@ test('an order that is repeated meets the first one, also when that shows late',
   assert.equal(await admin.oneFirst(sql.unsafe`select count(*)::int from enrolment_tokens where used_at is not null`), 1)
 })
 
+test('an order that is repeated and refused does not void the token of the first one, which was taken', async () => {
+  provider.onCreate = () => ({ kind: 'unknown_outcome', done: true })
+  const cloud = createHttpCloud(provider.url)
+  let blind = true
+  const late = { ...cloud, list: async (signal: AbortSignal) => (blind ? [] : cloud.list(signal)) }
+  const first = loopsFor(1, { cloud: late })
+  await first.plan()
+  await first.provision()
+  provider.onCreate = () => ({ kind: 'rate_limited', retryAtMs: Date.now() })
+  await loopsFor(1, { cloud: late }).provision()
+  assert.deepEqual(await statesOf(admin), { planned: 1 })
+  blind = false
+  await endPause()
+  provider.onCreate = () => undefined
+  await loopsFor(1).provision()
+  assert.deepEqual([await statesOf(admin), provider.made.length, await enrol()], [{ booting: 1 }, 1, 1])
+})
+
 test('the caps hold against a plan that wants a thousand machines', async () => {
   const insane = (): MachinePlan => ({
     create: [{ offer: anOffer(), count: 1000 }],
