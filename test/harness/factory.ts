@@ -40,8 +40,9 @@ export async function createFactory(db: Db): Promise<Factory> {
     accountId,
     async node(change = {}) {
       const id = newId('node')
-      await db.query(sql.unsafe`insert into nodes (id, name, pool, public_key, state, slots, memory_bytes, version, enrolled_at)
-        values (${id}, ${id.slice(-8)}, 'default', 'U', ${change.state ?? 'ready'}, ${change.slots ?? 2}, ${change.memoryBytes ?? 4 * 2 ** 30}, 'test', now())`)
+      await db.query(sql.unsafe`insert into nodes (id, name, pool, public_key, state, slots, memory_bytes, version, enrolled_at, ended_at)
+        values (${id}, ${id.slice(-8)}, 'default', 'U', ${change.state ?? 'ready'}, ${change.slots ?? 2}, ${change.memoryBytes ?? 4 * 2 ** 30}, 'test', now(),
+          case when ${change.state === 'gone'} then now() end)`)
       return id
     },
     async job(change = {}) {
