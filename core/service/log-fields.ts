@@ -20,6 +20,7 @@ export const LOG_FIELDS = {
   keyId: 'id (not the key) of the API key that asked',
   deliveryId: 'webhook delivery',
   endpointId: 'webhook endpoint',
+  serverId: 'machine, as its provider names it',
   issuerHost: 'server of an OpenID issuer',
 
   // A change of state.
@@ -27,7 +28,7 @@ export const LOG_FIELDS = {
   to: 'state now',
   cause: 'why an attempt, job or endpoint ended, of a closed list',
   exitCode: 'of the command of a job',
-  why: 'why something is stopped or held, a constant',
+  why: 'why something is stopped, held or decided, in words of ours',
   kind: 'which of several kinds, a constant',
   type: 'type of an event, or class of an error',
   status: 'status of an answer: of HTTP, of a report, of the bus connection',
@@ -47,7 +48,7 @@ export const LOG_FIELDS = {
   message: 'of such an error; of a migration',
   stack: 'where it was thrown',
   fault: 'class of an error whose text may hold a secret',
-  detail: 'what the bus client says of its connection',
+  detail: 'what the bus client says of its connection; how a limit is met',
   check: 'which part of the readiness check failed',
   server: 'which server is waited for, a constant',
 

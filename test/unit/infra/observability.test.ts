@@ -93,7 +93,7 @@ test('the dashboard can be imported: ids are its own, panels do not lie over eac
   assert.equal(new Set(panels.map(({ id }) => id)).size, panels.length)
   assert.deepEqual(
     panels.filter(({ type }) => type === 'row').map(({ title }) => title),
-    ['At a glance', 'Gateway', 'Scheduler', 'Webhooks and events', 'Nodes', 'Processes', 'Machines that are bought'],
+    ['At a glance', 'Gateway', 'Scheduler', 'Webhooks and events', 'Nodes', 'Processes', 'The provider of machines', 'Machines'],
   )
   const cells = new Set<string>()
   for (const { title, gridPos } of panels)

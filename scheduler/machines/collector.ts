@@ -1,0 +1,83 @@
+import { errorText } from '#core/errors.ts'
+import type { NodeState } from '#core/node.ts'
+import { endMachine, listMachines, type Machine, recordServer, startDeleting } from '#store/machines.ts'
+import { recordCellFault } from '#store/scaling.ts'
+import type { MachineDeps } from './deps.ts'
+import { type Listing, serverOf } from './servers.ts'
+
+/** An order that was never answered may still be carried out for so long. */
+const ORDER_MS = 120_000
+
+/**
+ * Ends machines: deleting → gone or failed, when the provider lists it no more. Gives up on those that do not enrol and on
+ * nodes that stay lost: the planner then sees what is missing.
+ */
+export function createCollector(deps: MachineDeps): (signal: AbortSignal) => Promise<void> {
+  const { db, cloud, log, patience } = deps
+  /** The listing after which a deletion was asked for last: once for each is enough. */
+  const askedAfter = new Map<string, number>()
+  const booting = new Set<string>()
+
+  async function giveUp(machine: Machine, failure: string): Promise<void> {
+    const from: NodeState[] = [machine.state]
+    if (!(await db.transaction((tx) => startDeleting(tx, machine.nodeId, from, { failure })))) return
+    log.warn({ nodeId: machine.nodeId, serverId: machine.serverId, from: machine.state, to: 'deleting', why: failure }, 'a machine is given up')
+  }
+
+  /** An order can fail after it was taken: its cell is left alone like one that said no at once. */
+  async function looksBroken(machine: Machine, listing: Listing): Promise<void> {
+    const failure = serverOf(listing, machine)?.failure
+    if (!failure) return
+    await recordCellFault(db, cloud.provider, machine, failure, patience.cellSeconds)
+    await giveUp(machine, `its order failed: ${failure.message}`)
+  }
+
+  async function end(machine: Machine, listing: Listing): Promise<void> {
+    const seenSince = machine.stateAgeMs() > listing.ageMs() + (machine.serverId === null ? ORDER_MS : 0)
+    deps.servers.expectChange()
+    if (!seenSince) return
+    const state = await db.transaction((tx) => endMachine(tx, machine.nodeId))
+    askedAfter.delete(machine.nodeId)
+    if (state === undefined) return
+    deps.meters.deleted()
+    log.info({ nodeId: machine.nodeId, serverId: machine.serverId, from: 'deleting', to: state }, 'machine deleted')
+  }
+
+  async function remove(machine: Machine, listing: Listing, signal: AbortSignal): Promise<void> {
+    const server = serverOf(listing, machine)
+    if (!server) return end(machine, listing)
+    deps.servers.expectChange()
+    // What it cost is to be known, also of one whose order was never answered.
+    if (machine.serverId === null) await db.transaction((tx) => recordServer(tx, machine.nodeId, { ...server, hourMicrons: machine.hourMicrons }, null))
+    if (server.status === 'deleting' || askedAfter.get(machine.nodeId) === listing.number || !deps.isLeader()) return
+    askedAfter.set(machine.nodeId, listing.number)
+    await cloud.remove(server.id, signal)
+  }
+
+  function watchBoot(machines: readonly Machine[]): void {
+    for (const { nodeId, state, bootSeconds } of machines) {
+      if (state === 'booting') booting.add(nodeId)
+      else if (booting.delete(nodeId) && bootSeconds !== null) deps.meters.booted(Math.max(0, bootSeconds))
+    }
+  }
+
+  return async (signal) => {
+    if (!deps.isLeader()) return
+    const machines = await listMachines(db, cloud.provider)
+    watchBoot(machines)
+    for (const machine of machines) {
+      const seconds = machine.stateAgeMs() / 1000
+      if (machine.state === 'booting' && seconds > patience.enrolSeconds) await giveUp(machine, `it did not enrol within ${patience.enrolSeconds} s`)
+      if (machine.state === 'lost' && seconds > patience.lostSeconds) await giveUp(machine, `it was not heard for ${patience.lostSeconds} s`)
+      if (machine.state === 'creating' && seconds > patience.enrolSeconds + ORDER_MS / 1000) await giveUp(machine, 'its order was never answered')
+    }
+    const deleting = machines.filter(({ state }) => state === 'deleting')
+    const underWay = machines.filter(({ state }) => state === 'booting')
+    const listing = deleting.length + underWay.length === 0 ? undefined : await deps.servers.read(signal)
+    for (const machine of listing ? underWay : []) await looksBroken(machine, listing as Listing)
+    for (const machine of listing ? deleting : []) {
+      const failed = (error: unknown) => log.warn({ nodeId: machine.nodeId, error: errorText(error) }, 'a machine was not deleted; trying again')
+      await remove(machine, listing as Listing, signal).catch(failed)
+    }
+  }
+}
