@@ -196,6 +196,7 @@ export function createAgent(options: AgentOptions): Agent {
 
   function obey(message: Control): void {
     if (message.kind === 'cancel') stopAttempt(message.attemptId, 'cancelled')
+    else if (message.kind === 'claim') void claim()
     else if (message.kind === 'drain') drain()
     else resume()
   }

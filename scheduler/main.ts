@@ -1,5 +1,7 @@
+import { Control } from '#bus/messages/node.ts'
 import { meterBus } from '#bus/meters.ts'
 import { openBus } from '#bus/open.ts'
+import { controlSubject } from '#bus/subjects.ts'
 import { DEFAULT_POOL, wakeNodes } from '#bus/wake.ts'
 import { createSealer } from '#core/sealer.ts'
 import { readConfig } from '#core/service/config.ts'
@@ -63,7 +65,7 @@ async function main(): Promise<void> {
   meterWork(metrics, db, DEFAULT_POOL)
   const tracing = await openTracing('scheduler', env, metrics, log)
   const meters = createMeters(metrics, leader.isLeader, (job) => traceQueued(tracing.tracer, job))
-  const claims = meters.claims(createClaims(claimStore, log))
+  const claims = meters.claims(createClaims(claimStore, log, { nudge: (nodeId) => bus.publish(controlSubject(nodeId), Control, { kind: 'claim' }) }))
   const queued = (jobs: number) => wakeNodes(bus, jobs)
   const relay = createRelay(db, bus, log, leader.isLeader, meters.relayed)
   const reports = createReports(db, log, queued, meters.ended, meters.started)
