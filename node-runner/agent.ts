@@ -29,6 +29,10 @@ export interface AgentOptions {
   run(record: AttemptRecord, stop: AbortSignal): Promise<void>
   /** The attempts whose containers the engine has. */
   listContainers(): Promise<string[]>
+  /** Keys of the images that the engine has. */
+  listImages(): Promise<string[]>
+  /** Is told what a renewal was answered. */
+  renewed(reply: RenewReply): void
   /** Whether the disk has room for one more job. */
   hasRoom(): Promise<boolean>
   /** What has not come to its end by now is left for the next start. */
@@ -156,9 +160,10 @@ export function createAgent(options: AgentOptions): Agent {
   }
 
   async function renew(): Promise<void> {
-    const containers = await options.listContainers()
+    const [containers, images] = [await options.listContainers(), await options.listImages()]
     const attempts = [...running.values()].map(({ record }) => ({ attemptId: record.assignment.attemptId, leaseToken: record.assignment.leaseToken }))
-    const reply = await bus.request(nodeRequestSubject(nodeId, 'renew'), RenewRequest, RenewReply, { attempts, containers }, REQUEST_MS)
+    const reply = await bus.request(nodeRequestSubject(nodeId, 'renew'), RenewRequest, RenewReply, { attempts, containers, images }, REQUEST_MS)
+    options.renewed(reply)
     for (const attemptId of reply.stale) stopAttempt(attemptId, 'stale')
     for (const attemptId of reply.cancel) stopAttempt(attemptId, 'cancelled')
     if (reply.drain) drain()

@@ -27,6 +27,7 @@ import { createLogPurger } from './log-purger.ts'
 import { createMeters } from './meters.ts'
 import { createNodeDesk } from './node-desk.ts'
 import { createObjectCollector } from './object-collector.ts'
+import { createPopularImages } from './popular-images.ts'
 import { createPresence } from './presence.ts'
 import { createLeaseReaper } from './reaper/leases.ts'
 import { createRelay } from './relay.ts'
@@ -69,6 +70,7 @@ async function main(): Promise<void> {
   const queued = (jobs: number) => wakeNodes(bus, jobs)
   const relay = createRelay(db, bus, log, leader.isLeader, meters.relayed)
   const reports = createReports(db, log, queued, meters.ended, meters.started)
+  const popular = createPopularImages(db, log)
   const urlSeconds = env.RGRID_UPLOAD_URL_SECONDS
 
   const desk = createNodeDesk({
@@ -85,7 +87,7 @@ async function main(): Promise<void> {
       return reply
     },
     uploads: (nodeId, request) => answerUploads(db, objects, nodeId, request, urlSeconds),
-    renew: (nodeId, request) => answerRenewal(db, log, nodeId, request, queued, meters.ended),
+    renew: (nodeId, request) => answerRenewal(db, log, nodeId, request, queued, meters.ended, popular.list()),
   })
   const health = createBusHealth(() => bus.connection.flush(), log)
   const reaper = createLeaseReaper({
@@ -108,6 +110,7 @@ async function main(): Promise<void> {
       leader,
       health.loop,
       presence.writer,
+      popular.loop,
       desk,
       relay,
       createHoldTimer(db, log, leader.isLeader, queued),
