@@ -34,9 +34,6 @@ export interface Hints {
   lifetimeSeconds?: number
 }
 
-/** What a job may need before its command runs: the default of RGRID_PREPARE_SECONDS. */
-const PREPARE_SECONDS = 600
-
 interface Room {
   nodeId: string
   slots: number
@@ -116,8 +113,7 @@ function bestRoom(rooms: readonly Room[], job: Needs): Room | undefined {
 }
 
 function needsOf(job: QueuedJob, lifetimeSeconds: number): Needs {
-  const seconds = PREPARE_SECONDS + job.runSeconds
-  return { ...job, imageKey: imageKey(job.image), lifeSeconds: seconds > lifetimeSeconds ? Number.NEGATIVE_INFINITY : seconds }
+  return { ...job, imageKey: imageKey(job.image), lifeSeconds: job.mostSeconds > lifetimeSeconds ? Number.NEGATIVE_INFINITY : job.mostSeconds }
 }
 
 function roomOf(node: NodeCapacity, slots: number, memoryBytes: number, lifetimeSeconds: number): Room {

@@ -72,7 +72,8 @@ export const CANDIDATES = `
     where room is null or place <= room order by due, account_id, place limit $3
   )
   select j.id as "jobId", j.slots, j.memory_bytes as "memoryBytes", n.account_id as "accountId", n.weight, n.at as "accountAt", n.due,
-    j.spec ->> 'image' as image, (j.spec ->> 'timeoutSeconds')::float8 + (j.spec ->> 'gracePeriodSeconds')::float8 as "runSeconds"
+    j.spec ->> 'image' as image, coalesce((j.spec ->> 'prepareTimeoutSeconds')::float8, 600) + (j.spec ->> 'timeoutSeconds')::float8
+      + (j.spec ->> 'gracePeriodSeconds')::float8 as "mostSeconds"
   from next_jobs n join jobs j on j.id = n.id
   where j.state = 'queued'
   order by n.due, n.account_id, n.place

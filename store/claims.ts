@@ -20,8 +20,8 @@ export interface QueuedJob {
   slots: number
   memoryBytes: number
   image: string
-  /** The longest that its command and its end may take. */
-  runSeconds: number
+  /** The longest that it may take, from its assignment to the end of its grace period. */
+  mostSeconds: number
 }
 
 /** Nodes that did not ask, of which some may suit a job better: with one of these images, or no older than this. */

@@ -6,11 +6,7 @@ export const BootEnv = {
   RGRID_NODE_API_URL: Type.Optional(
     Type.String({ pattern: '^https?://', description: 'address of the gateway as bought machines reach it; needed to buy any' }),
   ),
-  RGRID_NODE_IMAGE: Type.String({ default: 'rgrid/node-runner:0.1.0', description: 'image of the node-runner on bought machines' }),
-  RGRID_NODE_PREBUILT: Type.Boolean({
-    default: false,
-    description: 'the machines’ own image has Docker, iptables and the node-runner’s image already: nothing is installed at boot',
-  }),
+  RGRID_NODE_RUNNER_IMAGE: Type.String({ default: 'rgrid/node-runner:0.1.0', description: 'image of the node-runner on bought machines' }),
   RGRID_NODE_GVISOR: Type.Boolean({
     default: false,
     description: 'jobs on bought machines run under gVisor, which is installed at boot unless the image has it',
@@ -26,8 +22,7 @@ export const BootEnv = {
 /** The variables of BootEnv, read. */
 export interface BootConfig {
   RGRID_NODE_API_URL?: string | undefined
-  RGRID_NODE_IMAGE: string
-  RGRID_NODE_PREBUILT: boolean
+  RGRID_NODE_RUNNER_IMAGE: string
   RGRID_NODE_GVISOR: boolean
   RGRID_NODE_DEADMAN_MINUTES: number
 }
@@ -37,8 +32,7 @@ export function bootSettings(env: BootConfig): BootSettings {
   if (env.RGRID_NODE_API_URL === undefined) throw new Error('RGRID_NODE_API_URL is not set: bought machines would not know where to enrol')
   return {
     apiUrl: env.RGRID_NODE_API_URL,
-    runnerImage: env.RGRID_NODE_IMAGE,
-    prebuilt: env.RGRID_NODE_PREBUILT,
+    runnerImage: env.RGRID_NODE_RUNNER_IMAGE,
     gvisor: env.RGRID_NODE_GVISOR,
     deadmanMinutes: env.RGRID_NODE_DEADMAN_MINUTES,
   }

@@ -22,6 +22,24 @@ export function quietAptFiles(): BootFile[] {
   ]
 }
 
+/** Installs the engine where the machine's image lacks it. */
+export function engineFiles(): BootFile[] {
+  return [
+    root('/usr/local/sbin/rgrid-engine', '0755', [
+      '#!/bin/sh',
+      'set -eu',
+      'if command -v dockerd && command -v iptables; then exit 0; fi',
+      'export DEBIAN_FRONTEND=noninteractive',
+      // The network may still be on its way up.
+      'for pause in 2 5 10 20 0; do',
+      '  if apt-get update -q && apt-get install -qy --no-install-recommends docker.io iptables curl ca-certificates; then exit 0; fi',
+      '  sleep "$pause"',
+      'done',
+      'exit 1',
+    ]),
+  ]
+}
+
 /**
  * Takes the metadata service away from the whole machine, which tells the user data to whoever asks. A route that leads nowhere
  * is enough; the rules are there for the day that somebody adds another. cloud-init has read it by then, and a boot makes all
@@ -56,26 +74,24 @@ export function metadataFiles(): BootFile[] {
 }
 
 /** gVisor (https://gvisor.dev/docs/user_guide/install/) as what containers run under, unless they say otherwise. */
-export function gvisorFiles(prebuilt: boolean): BootFile[] {
-  const install = [
-    'base="https://storage.googleapis.com/gvisor/releases/release/latest/$(uname -m)"',
-    'cd "$(mktemp -d)"',
-    'for file in runsc containerd-shim-runsc-v1; do',
-    '  curl --fail --silent --show-error --location --retry 5 --remote-name "$base/$file" --remote-name "$base/$file.sha512"',
-    '  sha512sum --check --quiet "$file.sha512"',
-    '  install -m 0755 "$file" /usr/local/bin/',
-    'done',
-  ]
+export function gvisorFiles(): BootFile[] {
   return [
     root('/usr/local/sbin/rgrid-gvisor', '0755', [
       '#!/bin/sh',
       'set -eu',
-      ...(prebuilt ? [] : install),
-      'test -x /usr/local/bin/runsc',
+      'if ! command -v runsc; then',
+      '  base="https://storage.googleapis.com/gvisor/releases/release/latest/$(uname -m)"',
+      '  cd "$(mktemp -d)"',
+      '  for file in runsc containerd-shim-runsc-v1; do',
+      '    curl --fail --silent --show-error --location --retry 5 --remote-name "$base/$file" --remote-name "$base/$file.sha512"',
+      '    sha512sum --check --quiet "$file.sha512"',
+      '    install -m 0755 "$file" /usr/local/bin/',
+      '  done',
+      'fi',
       // Only now: an engine whose default runtime is missing starts nothing.
       'mkdir -p /etc/docker',
-      "cat > /etc/docker/daemon.json <<'END'",
-      '{"runtimes": {"runsc": {"path": "/usr/local/bin/runsc"}}, "default-runtime": "runsc"}',
+      'cat > /etc/docker/daemon.json <<END',
+      '{"runtimes": {"runsc": {"path": "$(command -v runsc)"}}, "default-runtime": "runsc"}',
       'END',
       'systemctl restart docker.service',
     ]),

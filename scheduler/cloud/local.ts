@@ -65,7 +65,7 @@ async function call<T extends TSchema>(socketPath: string, method: string, path:
   const { status, text } = await exchange(socketPath, method, path, limit, body).catch((error: NodeJS.ErrnoException) => {
     signal.throwIfAborted()
     // What was never sent was not done.
-    const unsent = error.code === 'ENOENT' || error.code === 'ECONNREFUSED' || error.code === 'EACCES'
+    const unsent = error.syscall === 'connect'
     throw new CloudError(
       unsent || method === 'GET' ? 'away' : 'unknown_outcome',
       error.code ?? error.name,

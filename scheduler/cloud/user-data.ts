@@ -1,13 +1,11 @@
 import { stringify } from 'yaml'
-import { gvisorFiles, metadataFiles, quietAptFiles, runnerUnit } from './boot-files.ts'
+import { engineFiles, gvisorFiles, metadataFiles, quietAptFiles, runnerUnit } from './boot-files.ts'
 
 /** What all machines of an installation boot with. */
 export interface BootSettings {
   /** The gateway, as the machine reaches it. */
   apiUrl: string
   runnerImage: string
-  /** The machine's image has Docker, iptables and the runner's image: nothing is installed. */
-  prebuilt: boolean
   gvisor: boolean
   /** Out of touch for so long, it switches itself off; 0: never. */
   deadmanMinutes: number
@@ -39,28 +37,27 @@ export const NODE_ENV_PATH = '/etc/rgrid/node.env'
 
 /**
  * cloud-init of a machine: the node-runner's settings, its unit, and rules that keep everybody from the metadata service before
- * the first job can run. Pure. Throws when a fact is not what it should be, as each becomes part of a file that root runs.
+ * the first job can run. What a snapshot brings along (Docker, gVisor, the runner's image) is not installed again. Pure. Throws when a fact is not what it should be, as each becomes part of a file that root runs.
  */
 export function userData(facts: BootFacts): string {
   checkFacts(facts)
   const files: BootFile[] = [
     { path: NODE_ENV_PATH, permissions: '0600', owner: 'root:root', content: nodeEnv(facts) },
     ...quietAptFiles(),
+    ...engineFiles(),
     ...metadataFiles(),
-    ...(facts.gvisor ? gvisorFiles(facts.prebuilt) : []),
+    ...(facts.gvisor ? gvisorFiles() : []),
     runnerUnit(facts.runnerImage, NODE_ENV_PATH),
   ]
-  const installs = !facts.prebuilt
   const document = {
-    package_update: installs,
+    package_update: false,
     package_upgrade: false,
-    package_reboot_if_required: false,
-    ...(installs ? { packages: ['docker.io', 'iptables', ...(facts.gvisor ? ['curl', 'ca-certificates'] : [])] } : {}),
     ssh_pwauth: false,
     write_files: files,
     // Before anything is installed: apt's own timers would hold its lock for minutes.
     bootcmd: [['systemctl', 'mask', '--now', 'apt-daily.timer', 'apt-daily-upgrade.timer', 'unattended-upgrades.service']],
     runcmd: [
+      ['/usr/local/sbin/rgrid-engine'],
       ...(facts.gvisor ? [['/usr/local/sbin/rgrid-gvisor']] : []),
       ['systemctl', 'daemon-reload'],
       ['systemctl', 'enable', 'rgrid-metadata.service', 'rgrid-node.service'],

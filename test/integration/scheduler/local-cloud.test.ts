@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -32,10 +33,13 @@ before(async () => {
   host = await startHost()
 })
 after(async () => {
-  for (const server of await cloud.list(signal)) await cloud.remove(server.id, signal)
-  await until('no machine is left', async () => (await cloud.list(signal)).length === 0)
-  host.kill()
-  await gateway.stop()
+  try {
+    for (const server of await cloud.list(signal)) await cloud.remove(server.id, signal)
+    await until('no machine is left', async () => (await cloud.list(signal)).length === 0)
+  } finally {
+    host?.kill()
+    await gateway?.stop()
+  }
   rmSync(dir, { recursive: true, force: true })
 })
 
@@ -70,7 +74,7 @@ async function anOrder(): Promise<Order> {
   await gateway.admin.query(sql.unsafe`
     insert into nodes (id, name, pool, state, slots, memory_bytes, provider, server_type, location, arch)
     values (${nodeId}, ${name}, 'default', 'booting', 2, ${2 ** 30}, 'local', 'local', 'here', 'amd64')`)
-  const boot = { apiUrl, runnerImage: 'rgrid/node-runner:0.1.0', prebuilt: true, gvisor: false, deadmanMinutes: 30 }
+  const boot = { apiUrl, runnerImage: 'rgrid/node-runner:0.1.0', gvisor: false, deadmanMinutes: 30 }
   const token = await createEnrolmentToken(gateway.admin, 120, nodeId)
   const data = userData({ ...boot, token, name, pool: 'default', slots: 2, memoryBytes: 2 ** 30 })
   return { nodeId, name, pool: 'default', serverType: 'local', location: 'here', userData: data }
@@ -134,6 +138,7 @@ test('a machine whose runner dies is off; what it left is taken away with it, by
   await until('it is off', async () => (await cloud.list(signal))[0]?.status === 'off')
 
   host.kill('SIGKILL')
+  await once(host, 'exit')
   await assert.rejects(cloud.list(signal), (error: unknown) => error instanceof CloudError && error.kind === 'away')
   await assert.rejects(cloud.create(order, signal), (error: unknown) => error instanceof CloudError && error.kind === 'away')
   host = await startHost()

@@ -20,7 +20,7 @@ const aJob = (jobId: string, change: Partial<QueuedJob> = {}): QueuedJob => ({
   slots: 1,
   memoryBytes: GI,
   image: 'python:3.12',
-  runSeconds: 60,
+  mostSeconds: 60,
   ...change,
 })
 const aWish = (nodeId: string, slots = 2) => ({ nodeId, slots, memoryBytes: 4 * GI })
@@ -80,7 +80,7 @@ test('a job that was left once goes to whoever asks next', () => {
 })
 
 test('a job goes to a node that lives long enough for it, with or without its image', () => {
-  const job = aJob('1', { runSeconds: 1800 })
+  const job = aJob('1', { mostSeconds: 1800 })
   const nodes = [aNode('old', { ageSeconds: 3000, images: [PYTHON], freeSlots: 8 }), aNode('young', { ageSeconds: 100, freeSlots: 1 })]
   assert.deepEqual(given(planClaims([aWish('old', 8), aWish('young')], nodes, [job], MAY)), [['1', 'young']])
   const [old, young] = nodes as [NodeCapacity, NodeCapacity]
@@ -91,13 +91,13 @@ test('a job goes to a node that lives long enough for it, with or without its im
 
 test('a node that is too old for a job takes it all the same when no other can: it is kept while it runs', () => {
   const old = aNode('old', { ageSeconds: 3599 })
-  assert.deepEqual(given(planClaims([aWish('old')], [old], [aJob('1', { runSeconds: 1800 })], MAY)), [['1', 'old']])
+  assert.deepEqual(given(planClaims([aWish('old')], [old], [aJob('1', { mostSeconds: 1800 })], MAY)), [['1', 'old']])
   const full = aNode('young', { ageSeconds: 0, freeSlots: 0 })
-  assert.deepEqual(given(planClaims([aWish('old')], [old], [aJob('1', { runSeconds: 1800 })], { ...MAY, elsewhere: [full] })), [['1', 'old']])
+  assert.deepEqual(given(planClaims([aWish('old')], [old], [aJob('1', { mostSeconds: 1800 })], { ...MAY, elsewhere: [full] })), [['1', 'old']])
 })
 
 test('a job that takes longer than any machine lives is left to nobody', () => {
-  const job = aJob('1', { runSeconds: 86_400, image: 'rare' })
+  const job = aJob('1', { mostSeconds: 86_400, image: 'rare' })
   const old = aNode('old', { ageSeconds: 3000 })
   assert.deepEqual(given(planClaims([aWish('old')], [old], [job], { ...MAY, elsewhere: [aNode('young', { ageSeconds: 0 })] })), [['1', 'old']])
   assert.deepEqual(searchElsewhere([{ ...old, images: ['docker.io/library/rare:latest'] }], [job], 3600), undefined)
@@ -110,7 +110,7 @@ test('others are looked for only when whoever asked lacks an image or the life',
     images: ['docker.io/library/node:24'],
     maxAgeSeconds: null,
   })
-  assert.deepEqual(searchElsewhere([node], [aJob('1', { runSeconds: 2900 }), aJob('2', { runSeconds: 2500 })], 3600), { images: [], maxAgeSeconds: 500 })
+  assert.deepEqual(searchElsewhere([node], [aJob('1', { mostSeconds: 3500 }), aJob('2', { mostSeconds: 3100 })], 3600), { images: [], maxAgeSeconds: 500 })
 })
 
 test('no plan gives a node more than it has, or a job twice', () => {
@@ -124,7 +124,7 @@ test('no plan gives a node more than it has, or a job twice', () => {
   const job = fc.record({
     slots: fc.integer({ min: 1, max: 4 }),
     memoryBytes: fc.integer({ min: 1, max: 50 }),
-    runSeconds: fc.integer({ min: 1, max: 5000 }),
+    mostSeconds: fc.integer({ min: 1, max: 5000 }),
     image: fc.constantFrom('python:3.12', 'node:24'),
   })
   fc.assert(
