@@ -1,5 +1,4 @@
-import type { BootConfig } from './boot-config.ts'
-import { bootSettings } from './boot-config.ts'
+import { type BootConfig, bootSettings } from './boot-config.ts'
 import type { Cloud } from './cloud.ts'
 import { createLocalCloud } from './local.ts'
 import { type LocalVariables, localCloudConfig } from './local-config.ts'
