@@ -123,8 +123,8 @@ function toView(node: Static<typeof NodeRow>): NodeView {
 /** Writes down that a node is to take no more work, or to take work again; false when there is no such node. */
 export async function setDrain(db: Db, nodeId: string, drain: boolean): Promise<boolean> {
   const change = drain
-    ? sql.fragment`drain_requested_at = coalesce(drain_requested_at, now()), state = case when state = 'ready' then 'draining' else state end`
-    : sql.fragment`drain_requested_at = null, state = case when state = 'draining' then 'ready' else state end`
+    ? sql.fragment`drain_requested_at = coalesce(drain_requested_at, now()), drain_planned = false, state = case when state = 'ready' then 'draining' else state end`
+    : sql.fragment`drain_requested_at = null, drain_planned = false, state = case when state = 'draining' then 'ready' else state end`
   const result = await db.query(sql.unsafe`update nodes set ${change} where id = ${nodeId} and state <> 'gone'`)
   return result.rowCount > 0
 }

@@ -26,6 +26,8 @@ alter table nodes add column state_at timestamptz not null default now();
 alter table nodes add column verdict text;
 alter table nodes add column failure text;
 alter table nodes add column ended_at timestamptz;
+-- The drain was decided by the planner, which may take it back; one that somebody asked for it may not.
+alter table nodes add column drain_planned boolean not null default false;
 -- Images it has, as it said at its last renewal.
 alter table nodes add column images text[] not null default '{}';
 alter table nodes add constraint bought_has_cell check (provider is null or (server_type is not null and location is not null));
@@ -42,6 +44,9 @@ create function rgrid_node_state_at() returns trigger language plpgsql as $$ beg
   return new;
 end $$;
 create trigger state_at before update of state on nodes for each row when (old.state <> new.state) execute function rgrid_node_state_at();
+
+-- Since when a node has had nothing to do.
+create index attempts_ended_by_node on attempts (node_id, finished_at desc) where finished_at is not null;
 
 -- The node that a token is for; null: whichever machine shows it.
 alter table enrolment_tokens add column for_node_id text references nodes (id);
@@ -74,6 +79,8 @@ create table scaling (
   shortage_code text,
   shortage_detail text,
   shortage_since timestamptz,
+  -- Nothing is bought before: the provider said that there is no use in asking.
+  paused_until timestamptz,
   boot_seconds real not null default 60
 );
 
@@ -83,7 +90,7 @@ grant insert on nodes, enrolment_tokens to rgrid_scheduler;
 grant select on enrolment_tokens to rgrid_scheduler;
 grant delete on enrolment_tokens to rgrid_scheduler;
 grant update on nodes to rgrid_scheduler;
-grant update (public_key, version, slots, memory_bytes, name, pool, enrolled_at) on nodes to rgrid_gateway;
+grant update (public_key, version, slots, memory_bytes, name, pool, enrolled_at, drain_planned) on nodes to rgrid_gateway;
 
 -- Down Migration
 
@@ -93,7 +100,7 @@ drop trigger state_at on nodes;
 drop function rgrid_node_state_at;
 alter table nodes drop constraint bought_has_cell, drop constraint enrolled_has_key, drop constraint working_is_enrolled,
   drop constraint by_hand_is_enrolled, drop constraint ended_has_time;
-drop index nodes_server, nodes_present;
+drop index nodes_server, nodes_present, attempts_ended_by_node;
 alter table nodes drop column provider, drop column server_type, drop column location, drop column arch, drop column server_id,
   drop column hour_microns, drop column billed_from, drop column created_at, drop column state_at, drop column verdict,
-  drop column failure, drop column ended_at, drop column images;
+  drop column failure, drop column ended_at, drop column images, drop column drain_planned;
