@@ -42,5 +42,5 @@ export async function answerRenewal(
   }
   const has = new Set(request.images)
   const pull = node?.young && request.images ? popular.filter((image) => !has.has(imageKey(image))) : []
-  return { stale, cancel, drain: node?.drain ?? false, ...(pull.length > 0 ? { pull } : {}) }
+  return { stale, cancel, drain: node?.drain ?? false, ...(node?.patient ? { patient: true } : {}), ...(pull.length > 0 ? { pull } : {}) }
 }

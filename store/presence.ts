@@ -34,19 +34,19 @@ export async function markLost(tx: Tx, nodeId: string): Promise<boolean> {
   return result.rowCount > 0
 }
 
-const RenewedRow = row(Type.Object({ drain: Type.Boolean(), young: Type.Boolean() }))
+const RenewedRow = row(Type.Object({ drain: Type.Boolean(), patient: Type.Boolean(), young: Type.Boolean() }))
 
 /**
  * A node asks about its leases: one that was declared lost takes work again (its old leases are over). Notes the attempts
- * whose containers it has, and its images unless it does not say. Returns whether it is to drain, and whether it has enrolled
- * within the last ten minutes; undefined when there is no such node.
+ * whose containers it has, and its images unless it does not say. Returns whether it is to drain, patiently when
+ * the planner decided it, and whether it has enrolled within the last ten minutes; undefined when there is no such node.
  */
 export async function recordRenewal(
   db: Db,
   nodeId: string,
   containers: readonly string[],
   images?: readonly string[],
-): Promise<{ drain: boolean; young: boolean } | undefined> {
+): Promise<{ drain: boolean; patient: boolean; young: boolean } | undefined> {
   const held = sql.array([...containers], 'text')
   const has = images === undefined ? sql.fragment`images` : sql.fragment`${sql.array([...images], 'text')}`
   await db.query(sql.unsafe`
@@ -56,7 +56,7 @@ export async function recordRenewal(
     where id = ${nodeId}
       and (state = 'lost' or containers <> ${held} or images <> ${has} or containers_at is null or containers_at < now() - interval '1 minute')`)
   const node = await db.maybeOne(sql.type(RenewedRow)`
-    select drain_requested_at is not null as drain, coalesce(enrolled_at > now() - interval '10 minutes', false) as young from nodes where id = ${nodeId}`)
+    select drain_requested_at is not null as drain, drain_planned as patient, coalesce(enrolled_at > now() - interval '10 minutes', false) as young from nodes where id = ${nodeId}`)
   return node ?? undefined
 }
 

@@ -15,7 +15,8 @@ export type Heartbeat = Static<typeof Heartbeat>
 export const Control = Type.Union(
   [
     Type.Object({ kind: Type.Literal('cancel'), attemptId: Type.String() }),
-    Type.Object({ kind: Type.Literal('drain') }),
+    // `patient`: what runs may take its time; else it is handed back after a while.
+    Type.Object({ kind: Type.Literal('drain'), patient: Type.Optional(Type.Boolean()) }),
     Type.Object({ kind: Type.Literal('resume') }),
     // There is work that suits it: it is to ask now.
     Type.Object({ kind: Type.Literal('claim') }),
@@ -52,6 +53,8 @@ export const RenewReply = Type.Object(
     stale: Type.Array(Type.String()),
     cancel: Type.Array(Type.String()),
     drain: Type.Boolean(),
+    /** Of a drain: what runs may take its time. */
+    patient: Type.Optional(Type.Boolean()),
     pull: Type.Optional(Type.Array(Type.String({ maxLength: 400 }), { maxItems: 16 })),
   },
   { $id: 'RenewReply' },
