@@ -21,6 +21,13 @@ export function imageName(reference: string): ImageName {
   return { registry, repository: `${registry}/${registry === DOCKER_HUB && !path.includes('/') ? `library/${path}` : path}` }
 }
 
+/** The one name of an image by which two references to the same tag, or the same digest, can be compared: `docker.io/library/alpine:3.20`. */
+export function imageKey(reference: string): string {
+  const digest = /@.*$/.exec(reference)?.[0]
+  const tag = /:[^:/]*$/.exec(reference.replace(/@.*$/, ''))?.[0]
+  return `${imageName(reference).repository}${digest ?? tag ?? ':latest'}`
+}
+
 /** A registry as people write it (`https://index.docker.io/v1/`, `GHCR.io`) by the one name that we know it by. */
 export function registryServer(text: string): string {
   const host = text

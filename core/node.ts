@@ -32,3 +32,6 @@ export function canNodeGo(from: NodeState, to: NodeState): boolean {
 export const ARCHITECTURES = ['amd64', 'arm64'] as const
 /** See ARCHITECTURES. */
 export type Architecture = (typeof ARCHITECTURES)[number]
+
+/** A node-runner that ends with this status wants its machine switched off: it has been out of touch for too long. */
+export const POWER_OFF_STATUS = 86

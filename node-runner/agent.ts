@@ -1,41 +1,15 @@
-import type { Bus } from '#bus/bus.ts'
 import { type Assignment, ClaimReply, ClaimRequest } from '#bus/messages/claim.ts'
 import { Control, Heartbeat, RenewReply, RenewRequest, Wake } from '#bus/messages/node.ts'
 import { controlSubject, heartbeatSubject, nodeRequestSubject, WAKE_QUEUE, wakeSubject } from '#bus/subjects.ts'
 import { errorText } from '#core/errors.ts'
-import type { Log } from '#core/service/log.ts'
 import { createLoop } from '#core/service/loop.ts'
 import type { Service } from '#core/service/run.ts'
 import { after, monotonicMs, pause } from '#core/service/time.ts'
 import { readTraceContext, traceIdOf } from '#core/service/trace-context.ts'
+import type { AgentOptions } from './agent-options.ts'
 import type { Capacity } from './config.ts'
 import { type AttemptRecord, newRecord } from './record.ts'
 import { StopRequest } from './step-error.ts'
-
-/** What the agent needs. */
-export interface AgentOptions {
-  bus: Bus
-  nodeId: string
-  pool: string
-  capacity: Capacity
-  claimPollMs: number
-  heartbeatMs: number
-  renewMs: number
-  drainMs: number
-  log: Log
-  /** Attempts of an earlier run of this process, to go on with. */
-  unfinished: readonly AttemptRecord[]
-  /** Runs an attempt, from wherever its record says it is, until its end is acknowledged. */
-  run(record: AttemptRecord, stop: AbortSignal): Promise<void>
-  /** The attempts whose containers the engine has. */
-  listContainers(): Promise<string[]>
-  /** Whether the disk has room for one more job. */
-  hasRoom(): Promise<boolean>
-  /** What has not come to its end by now is left for the next start. */
-  leave(): void
-  /** Is told how each claim ended, and how long it took. */
-  claimed(result: 'jobs' | 'none' | 'failed', seconds: number): void
-}
 
 /** The agent as a service that knows what it runs. */
 export interface Agent extends Service {
@@ -156,25 +130,32 @@ export function createAgent(options: AgentOptions): Agent {
   }
 
   async function renew(): Promise<void> {
-    const containers = await options.listContainers()
+    const [containers, images] = [await options.listContainers(), await options.listImages()]
     const attempts = [...running.values()].map(({ record }) => ({ attemptId: record.assignment.attemptId, leaseToken: record.assignment.leaseToken }))
-    const reply = await bus.request(nodeRequestSubject(nodeId, 'renew'), RenewRequest, RenewReply, { attempts, containers }, REQUEST_MS)
+    const reply = await bus.request(nodeRequestSubject(nodeId, 'renew'), RenewRequest, RenewReply, { attempts, containers, images }, REQUEST_MS)
+    options.renewed(reply)
     for (const attemptId of reply.stale) stopAttempt(attemptId, 'stale')
     for (const attemptId of reply.cancel) stopAttempt(attemptId, 'cancelled')
-    if (reply.drain) drain()
+    if (reply.drain) drain(reply.patient)
     else resume()
     // The fallback of a full disk: wake-ups are not heard then.
     if (diskFull) void claim()
   }
 
-  /** Nothing new; what runs may end within the limit, the rest is handed back. */
-  function drain(): void {
+  /** Nothing new; what runs may end, within the limit unless we are patient: the rest is handed back. */
+  function drain(patient = false): void {
+    if (patient && !stopping) keepRunning()
+    else cancelHandBack ??= after(options.drainMs, () => handBack())
     if (draining) return
     draining = true
     log.info({ running: running.size, to: 'draining' }, 'draining')
     listenWhileFree()
-    cancelHandBack = after(options.drainMs, () => handBack())
     beat()
+  }
+
+  function keepRunning(): void {
+    cancelHandBack?.()
+    cancelHandBack = undefined
   }
 
   function handBack(): void {
@@ -184,7 +165,7 @@ export function createAgent(options: AgentOptions): Agent {
   function resume(): void {
     if (!draining || stopping) return
     draining = false
-    cancelHandBack?.()
+    keepRunning()
     log.info({ running: running.size, to: 'ready' }, 'taking work again')
     beat()
     void claim()
@@ -196,7 +177,8 @@ export function createAgent(options: AgentOptions): Agent {
 
   function obey(message: Control): void {
     if (message.kind === 'cancel') stopAttempt(message.attemptId, 'cancelled')
-    else if (message.kind === 'drain') drain()
+    else if (message.kind === 'claim') void claim()
+    else if (message.kind === 'drain') drain(message.patient)
     else resume()
   }
 
@@ -233,7 +215,7 @@ export function createAgent(options: AgentOptions): Agent {
       const graceMs = Math.max(0, ...[...running.values()].map(({ record }) => record.assignment.spec.gracePeriodSeconds * 1000))
       await Promise.race([ended, pause(graceMs + HAND_BACK_MS, limit.signal)])
       limit.abort()
-      cancelHandBack?.()
+      keepRunning()
       options.leave()
       await ended
       await Promise.all(loops.map((loop) => loop.stop()))

@@ -42,6 +42,16 @@ export const RunnerEnv = Type.Object({
   }),
   RGRID_MIN_FREE_DISK: Type.String({ default: '1Gi', description: 'a node whose disk has less free than this claims nothing' }),
   RGRID_DRAIN_SECONDS: seconds(60, 'how long running jobs may go on after the runner was told to stop', 0),
+  RGRID_DEADMAN_MINUTES: Type.Number({
+    default: 0,
+    minimum: 0,
+    maximum: 1440,
+    description: 'a machine whose scheduler has not answered for so long, and that runs no job, switches itself off; 0: never',
+  }),
+  RGRID_DEADMAN_COMMAND: Type.String({
+    default: 'systemctl poweroff',
+    description: 'switches the machine off, as a shell command; the runner then ends with status 86, by which a supervisor may do it instead',
+  }),
   ...MetricsEnv,
   ...TracingEnv,
   RGRID_LOG_LEVEL: Type.String({ default: 'info', description: 'trace, debug, info, warn, error' }),

@@ -4,8 +4,10 @@ import Docker from 'dockerode'
 import { connectNode } from '#bus/bus.ts'
 import { meterBus } from '#bus/meters.ts'
 import { parseAllowList } from '#core/allow-list.ts'
+import { errorText } from '#core/errors.ts'
+import { POWER_OFF_STATUS } from '#core/node.ts'
 import { readConfig } from '#core/service/config.ts'
-import { createLog } from '#core/service/log.ts'
+import { createLog, type Log } from '#core/service/log.ts'
 import { createLoop } from '#core/service/loop.ts'
 import { createMetrics, metricsListener } from '#core/service/metrics.ts'
 import { runMain, runServices } from '#core/service/run.ts'
@@ -14,14 +16,19 @@ import { openTracing } from '#core/service/trace.ts'
 import { createAgent } from './agent.ts'
 import { runAttempt } from './attempt.ts'
 import type { AttemptDeps } from './attempt-run.ts'
+import { runCommand } from './command.ts'
 import { nodeFacts, RunnerEnv } from './config.ts'
+import { createDeadman } from './deadman.ts'
 import { createEgress } from './egress/egress.ts'
 import { createHousekeeping, listContainers } from './housekeeping.ts'
 import { obtainIdentity, renewIdentity } from './identity.ts'
 import { createImageCollector, imageDiskPercent } from './image/collector.ts'
+import { createInventory } from './image/inventory.ts'
 import { openImageRecord } from './image/record.ts'
+import { createWarmer } from './image/warmer.ts'
 import { createLogArchiver } from './log/archiver.ts'
 import { createRunnerMeters, meterNode } from './meters.ts'
+import { attemptPhase } from './record.ts'
 import { createReporter } from './report.ts'
 import { findLeftovers } from './resume.ts'
 import { createImages } from './steps/image.ts'
@@ -40,15 +47,25 @@ async function main(): Promise<void> {
   await mkdir(dir, { recursive: true, mode: 0o700 })
   const docker = new Docker()
   await docker.ping()
+  let busy = () => false
 
   const giveUp = new AbortController()
   process.once('SIGTERM', () => giveUp.abort())
   process.once('SIGINT', () => giveUp.abort())
+  const deadman = createDeadman({
+    limitMs: env.RGRID_DEADMAN_MINUTES * 60_000,
+    log,
+    busy: () => busy(),
+    off: () => switchOff(env.RGRID_DEADMAN_COMMAND, log),
+  })
+  // Before it has an identity: one that cannot enrol is looked after by nobody either.
+  await deadman.loop.start()
   let identity = await obtainIdentity(
     { dir, apiUrl: env.RGRID_API_URL, token: env.RGRID_ENROL_TOKEN, facts: { name, pool: env.RGRID_NODE_POOL, ...capacity, version: VERSION }, log },
     giveUp.signal,
   )
   const { nodeId } = identity
+  deadman.heard()
   let halfLifeMs = (nowMs() + Date.parse(identity.expiresAt)) / 2
   const bus = await connectNode({ nodeId, url: identity.natsUrl, jwt: () => identity.jwt, seed: () => identity.seed, log })
   const metrics = createMetrics(env.RGRID_METRICS_LISTEN !== undefined)
@@ -60,7 +77,13 @@ async function main(): Promise<void> {
   const leftovers = await findLeftovers(dir, log)
 
   const imageRecord = await openImageRecord(dir, log, nowMs)
-  const images = createImages(docker, imageRecord, meters.pulled)
+  const inventory = createInventory(docker, imageRecord)
+  const images = createImages(docker, imageRecord, (result, seconds) => {
+    meters.pulled(result, seconds)
+    inventory.changed()
+  })
+  const hasRoom = async () => (await diskBytes(dir)).free >= minFreeBytes
+  const warmer = createWarmer({ images, log, hasRoom })
   const allowed = parseAllowList('RGRID_EGRESS_ALLOW', env.RGRID_EGRESS_ALLOW)
   const egress = createEgress(docker, nodeId, dir, allowed)
   const deps: AttemptDeps = {
@@ -96,10 +119,16 @@ async function main(): Promise<void> {
     unfinished: leftovers.unfinished,
     run: (record, stop) => runAttempt(deps, record, stop, archiver.add),
     listContainers: () => listContainers(docker, nodeId),
-    hasRoom: async () => (await diskBytes(dir)).free >= minFreeBytes,
+    listImages: inventory.list,
+    renewed(reply) {
+      deadman.heard()
+      warmer.want(reply.pull ?? [])
+    },
+    hasRoom,
     leave: () => leaving.abort(),
     claimed: meters.claimed,
   })
+  busy = () => agent.state().attempts.some((record) => attemptPhase(record) !== 'finishing')
   meterNode(metrics, { agent, capacity, disk: () => diskBytes(dir), refusedPackets: egress.refusedPackets })
   const credentials = createLoop({
     name: 'credentials',
@@ -129,12 +158,17 @@ async function main(): Promise<void> {
   const stopTimeoutMs = (env.RGRID_DRAIN_SECONDS + MAX_GRACE_SECONDS + 60) * 1000
   await runServices(
     log,
-    [...metricsListener(metrics, env.RGRID_METRICS_LISTEN, log), credentials, archiver.loop, agent, housekeeping, imageCollector],
+    [deadman.loop, ...metricsListener(metrics, env.RGRID_METRICS_LISTEN, log), credentials, warmer, archiver.loop, agent, housekeeping, imageCollector],
     stopTimeoutMs,
   )
   await tracing.stop()
   await bus.close()
   await egress.remove()
+}
+
+async function switchOff(command: string, log: Log): Promise<never> {
+  await runCommand('sh', ['-c', command]).catch((error: unknown) => log.fatal({ error: errorText(error) }, 'the machine could not be switched off from here'))
+  process.exit(POWER_OFF_STATUS)
 }
 
 async function diskBytes(path: string): Promise<{ free: number; used: number }> {

@@ -4,6 +4,8 @@ import { MetricsEnv } from '#core/service/config.ts'
 import { TracingEnv } from '#core/service/trace.ts'
 import { WebhookEnv } from '#core/webhook-targets.ts'
 import { ObjectsEnv } from '#store/config.ts'
+import { BootEnv } from './cloud/boot-config.ts'
+import { LocalEnv } from './cloud/local-config.ts'
 import { MachinesEnv } from './machines/config.ts'
 
 /** What the scheduler reads from its environment (docs/CONFIGURATION.md). */
@@ -36,6 +38,8 @@ export const SchedulerEnv = Type.Object({
     description: 'a webhook endpoint that took nothing for so many days is switched off',
   }),
   ...MachinesEnv,
+  ...BootEnv,
+  ...LocalEnv,
   ...MetricsEnv,
   ...TracingEnv,
   RGRID_LOG_LEVEL: Type.String({ default: 'info', description: 'trace, debug, info, warn, error' }),

@@ -1,5 +1,7 @@
+import { Control } from '#bus/messages/node.ts'
 import { meterBus } from '#bus/meters.ts'
 import { openBus } from '#bus/open.ts'
+import { controlSubject } from '#bus/subjects.ts'
 import { DEFAULT_POOL, wakeNodes } from '#bus/wake.ts'
 import { createSealer } from '#core/sealer.ts'
 import { readConfig } from '#core/service/config.ts'
@@ -26,6 +28,7 @@ import { createLogPurger } from './log-purger.ts'
 import { createMeters } from './meters.ts'
 import { createNodeDesk } from './node-desk.ts'
 import { createObjectCollector } from './object-collector.ts'
+import { createPopularImages } from './popular-images.ts'
 import { createPresence } from './presence.ts'
 import { createLeaseReaper } from './reaper/leases.ts'
 import { createRelay } from './relay.ts'
@@ -62,10 +65,11 @@ async function main(): Promise<void> {
   createCloudMeters(metrics)
   const tracing = await openTracing('scheduler', env, metrics, log)
   const meters = createMeters(metrics, leader.isLeader, (job) => traceQueued(tracing.tracer, job))
-  const claims = meters.claims(createClaims(claimStore, log))
+  const claims = meters.claims(createClaims(claimStore, log, { nudge: (nodeId) => bus.publish(controlSubject(nodeId), Control, { kind: 'claim' }) }))
   const queued = (jobs: number) => wakeNodes(bus, jobs)
   const relay = createRelay(db, bus, log, leader.isLeader, meters.relayed)
   const reports = createReports(db, log, queued, meters.ended, meters.started)
+  const popular = createPopularImages(db, log)
   const urlSeconds = env.RGRID_UPLOAD_URL_SECONDS
 
   const desk = createNodeDesk({
@@ -82,7 +86,7 @@ async function main(): Promise<void> {
       return reply
     },
     uploads: (nodeId, request) => answerUploads(db, objects, nodeId, request, urlSeconds),
-    renew: (nodeId, request) => answerRenewal(db, log, nodeId, request, queued, meters.ended),
+    renew: (nodeId, request) => answerRenewal(db, log, nodeId, request, queued, meters.ended, popular.list()),
   })
   const health = createBusHealth(() => bus.connection.flush(), log)
   const reaper = createLeaseReaper({
@@ -105,6 +109,7 @@ async function main(): Promise<void> {
       leader,
       health.loop,
       presence.writer,
+      popular.loop,
       desk,
       relay,
       createHoldTimer(db, log, leader.isLeader, queued),

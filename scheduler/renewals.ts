@@ -1,4 +1,5 @@
 import type { RenewReply, RenewRequest } from '#bus/messages/node.ts'
+import { imageKey } from '#core/image-name.ts'
 import type { Log } from '#core/service/log.ts'
 import { liveLeases } from '#store/attempts.ts'
 import type { DatabasePool } from '#store/pool.ts'
@@ -19,8 +20,9 @@ export async function answerRenewal(
   request: RenewRequest,
   queued: (jobs: number) => void,
   ended: (cause: 'lost') => void = () => undefined,
+  popular: readonly string[] = [],
 ): Promise<RenewReply> {
-  const node = await recordRenewal(db, nodeId, request.containers)
+  const node = await recordRenewal(db, nodeId, request.containers, request.images)
   const live = new Map((await liveLeases(db, nodeId)).map((lease) => [lease.attemptId, lease]))
   const stale: string[] = []
   const cancel: string[] = []
@@ -38,5 +40,7 @@ export async function answerRenewal(
     if (outcome.status === 'ok') ended('lost')
     if (outcome.status === 'ok' && outcome.queued > 0) queued(outcome.queued)
   }
-  return { stale, cancel, drain: node?.drain ?? false }
+  const has = new Set(request.images)
+  const pull = node?.young && request.images ? popular.filter((image) => !has.has(imageKey(image))) : []
+  return { stale, cancel, drain: node?.drain ?? false, ...(node?.patient ? { patient: true } : {}), ...(pull.length > 0 ? { pull } : {}) }
 }

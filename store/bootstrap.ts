@@ -35,11 +35,11 @@ export async function isLiveApiKey(db: DatabasePool, key: string): Promise<boole
   return (await authenticateKey(db, key)) !== undefined
 }
 
-/** Makes a one-time enrolment token; returned once, only its hash kept. */
-export async function createEnrolmentToken(db: Db, ttlSeconds: number): Promise<string> {
+/** Makes a one-time enrolment token, for whichever machine shows it or for one that was bought; returned once, only its hash kept. */
+export async function createEnrolmentToken(db: Db, ttlSeconds: number, forNodeId: string | null = null): Promise<string> {
   const token = newEnrolmentToken()
   await db.query(sql.unsafe`
-    insert into enrolment_tokens (id, hash, expires_at)
-    values (${newId('enrolmentToken')}, ${sql.binary(hashSecret(token))}, now() + make_interval(secs => ${ttlSeconds}))`)
+    insert into enrolment_tokens (id, hash, expires_at, for_node_id)
+    values (${newId('enrolmentToken')}, ${sql.binary(hashSecret(token))}, now() + make_interval(secs => ${ttlSeconds}), ${forNodeId})`)
   return token
 }

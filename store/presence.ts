@@ -34,19 +34,29 @@ export async function markLost(tx: Tx, nodeId: string): Promise<boolean> {
   return result.rowCount > 0
 }
 
+const RenewedRow = row(Type.Object({ drain: Type.Boolean(), patient: Type.Boolean(), young: Type.Boolean() }))
+
 /**
  * A node asks about its leases: one that was declared lost takes work again (its old leases are over). Notes the attempts
- * whose containers it has. Returns whether it is to drain; undefined when there is no such node.
+ * whose containers it has, and its images unless it does not say. Returns whether it is to drain, patiently when
+ * the planner decided it, and whether it has enrolled within the last ten minutes; undefined when there is no such node.
  */
-export async function recordRenewal(db: Db, nodeId: string, containers: readonly string[]): Promise<{ drain: boolean } | undefined> {
+export async function recordRenewal(
+  db: Db,
+  nodeId: string,
+  containers: readonly string[],
+  images?: readonly string[],
+): Promise<{ drain: boolean; patient: boolean; young: boolean } | undefined> {
   const held = sql.array([...containers], 'text')
+  const has = images === undefined ? sql.fragment`images` : sql.fragment`${sql.array([...images], 'text')}`
   await db.query(sql.unsafe`
     update nodes set
       last_seen_at = now(), state = case when state <> 'lost' then state when drain_requested_at is null then 'ready' else 'draining' end,
-      containers = ${held}, containers_at = now()
-    where id = ${nodeId} and (state = 'lost' or containers <> ${held} or containers_at is null or containers_at < now() - interval '1 minute')`)
-  const node = await db.maybeOne(sql.type(row(Type.Object({ drain: Type.Boolean() })))`
-    select drain_requested_at is not null as drain from nodes where id = ${nodeId}`)
+      containers = ${held}, containers_at = now(), images = ${has}
+    where id = ${nodeId}
+      and (state = 'lost' or containers <> ${held} or images <> ${has} or containers_at is null or containers_at < now() - interval '1 minute')`)
+  const node = await db.maybeOne(sql.type(RenewedRow)`
+    select drain_requested_at is not null as drain, drain_planned as patient, coalesce(enrolled_at > now() - interval '10 minutes', false) as young from nodes where id = ${nodeId}`)
   return node ?? undefined
 }
 

@@ -58,6 +58,8 @@ export const LOG_FIELDS = {
   loop: 'loop whose round failed',
   signal: 'signal that ends the process',
   stopTimeoutMs: 'how long stopping may take',
+  silentMs: 'for how long nobody has answered',
+  limitMs: 'how long it may be so',
   step: 'step of the retention',
   subject: 'subject of a bus message: ids and constants',
   migrations: 'migrations that were run',

@@ -34,10 +34,13 @@ export const nodeDoorRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (ap
     { ...OPEN, schema: { summary: 'Become a node, with a one-time token', security: [], body: EnrolRequest, response: { 201: NodeCredential } } },
     async (request, reply) => {
       if (!isUserKey(request.body.publicKey)) throw validationError([{ path: 'publicKey', message: 'is not the public key of a NATS user' }])
-      const enrolled = await enrolNode(deps.pool, request.body)
-      if (!enrolled) throw new RGridError('unauthenticated', 'this enrolment token is not known, was used already or has expired; make a new one')
-      request.log.info({ nodeId: enrolled.nodeId, to: 'ready' }, 'node enrolled')
-      return reply.code(201).send(await credential({ id: enrolled.nodeId, pool: request.body.pool, publicKey: request.body.publicKey }))
+      const enrolment = await enrolNode(deps.pool, request.body)
+      if (enrolment.status === 'early') throw new RGridError('unavailable', 'the order of this machine is not on record yet; ask again in a moment')
+      if (enrolment.status === 'refused')
+        throw new RGridError('unauthenticated', 'this enrolment token is not known, was used already or has expired, or its node is over; make a new one')
+      const { nodeId, pool } = enrolment
+      request.log.info({ nodeId, to: 'ready' }, 'node enrolled')
+      return reply.code(201).send(await credential({ id: nodeId, pool, publicKey: request.body.publicKey }))
     },
   )
 

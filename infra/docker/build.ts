@@ -10,17 +10,18 @@ import { step } from '../local/progress.ts'
 import { readSettings, type Settings } from '../local/settings.ts'
 import { makeFolders, writeWhole } from '../local/state.ts'
 
-/** What each image holds of ours: exactly the folders that its process may import. */
+/** What each image holds of ours: exactly the folders that its process may import, or starts. */
 const PARTS: Readonly<Record<string, readonly string[]>> = {
   gateway: ['core', 'bus', 'store', 'gateway'],
   scheduler: ['core', 'bus', 'store', 'scheduler'],
   'node-runner': ['core', 'bus', 'node-runner'],
+  machines: ['core', 'bus', 'node-runner', 'infra'],
 }
 
 const INSTALL_DEADLINE_MS = 300_000
 
 /**
- * `node infra/docker/build.ts`: builds rgrid/gateway, rgrid/scheduler and rgrid/node-runner, tagged with the package's
+ * `node infra/docker/build.ts`: builds rgrid/gateway, rgrid/scheduler, rgrid/node-runner and rgrid/machines, tagged with the package's
  * version, on node:24-slim or, where no registry answers, on the Debian-built rgrid/node:24 (RGRID_BASE_IMAGE decides
  * otherwise). Production packages are installed on this machine, so the builds need no npm registry.
  */

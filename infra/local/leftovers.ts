@@ -1,19 +1,17 @@
 import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import type Docker from 'dockerode'
 import { runCommand } from './command.ts'
 import { removeContainer } from './container.ts'
 import { SYSTEM_PATH } from './packages.ts'
-import type { Settings } from './settings.ts'
 
 const UNMOUNT_DEADLINE_MS = 20_000
 
 /**
- * Takes away what a node-runner leaves that was killed instead of stopped: its jobs' containers and mounted work
+ * Takes away what the node-runner of a folder leaves that was killed instead of stopped: its jobs' containers and mounted work
  * folders. Their files stay: the next runner reads them and hands the jobs back. Returns what was ended.
  */
-export async function clearNode(settings: Settings, docker: Docker | undefined): Promise<string[]> {
-  const folder = `${join(settings.stateDir, 'node')}/`
+export async function clearNode(dir: string, docker: Docker | undefined): Promise<string[]> {
+  const folder = `${dir}/`
   const containers = docker ? await removeJobs(docker, folder) : []
   const mounts = findMounts(readFileSync('/proc/self/mountinfo', 'utf8'), folder)
   const options = { env: { ...process.env, PATH: SYSTEM_PATH }, signal: new AbortController().signal, deadlineMs: UNMOUNT_DEADLINE_MS }

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
 
-/** The variable that marks our processes: `<instance>/<name>/<spec>`. */
+/** The variable that marks our processes: `<instance>/<name>/<spec>`; `name@id` is one of several. */
 export const MARK = 'RGRID_PROCESS'
 
 /** One of this instance's processes that is alive. */
@@ -33,7 +33,7 @@ function readMark(pid: number, instance: string): RunningProcess | undefined {
     const [, name, spec = ''] = mark?.split('/') ?? []
     // Children such as mount or mkfs inherit the mark; only the entry point itself is the process.
     const args = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')
-    return name && args.some((arg) => arg.endsWith(`${name}/main.ts`)) ? { name, pid, spec } : undefined
+    return name && args.some((arg) => arg.endsWith(`${name.replace(/@.*/, '')}/main.ts`)) ? { name, pid, spec } : undefined
   } catch {
     // Ended meanwhile, or not ours to read.
     return undefined

@@ -6,22 +6,35 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { lastLines } from './command.ts'
 import { checkPort } from './container.ts'
 import { SYSTEM_PATH } from './packages.ts'
-import { apiKeyPath, cleanEnv, enrolTokenPath, objectsEnv } from './prepare.ts'
+import { apiKeyPath, cleanEnv } from './prepare.ts'
+import { processEnv } from './process-env.ts'
 import { findProcesses, MARK } from './process-table.ts'
 import { say } from './progress.ts'
-import { type Connections, secretPath } from './secrets.ts'
+import type { Connections } from './secrets.ts'
 import type { Settings } from './settings.ts'
 import { logPath, writeWhole } from './state.ts'
 import { StopWaiting, waitFor } from './wait.ts'
 
-/** Our processes in the order they start; they stop in reverse, so that a node can still report while it drains. */
-export const PROCESSES = ['gateway', 'scheduler', 'node-runner'] as const
+/** Our processes and their entry points, in the order they start; they stop in reverse, so that a node can still report while it drains. */
+const ENTRY_POINTS = {
+  gateway: 'gateway/main.ts',
+  scheduler: 'scheduler/main.ts',
+  'node-runner': 'node-runner/main.ts',
+  machines: 'infra/machines/main.ts',
+} as const
 
-/** The name of a process: its folder. */
-export type ProcessName = (typeof PROCESSES)[number]
+/** The name of a process. */
+export type ProcessName = keyof typeof ENTRY_POINTS
+
+const NAMES = Object.keys(ENTRY_POINTS) as ProcessName[]
 
 const READY_DEADLINE_MS = 60_000
-const STOP_DEADLINE_MS: Readonly<Record<ProcessName, number>> = { gateway: 10_000, scheduler: 10_000, 'node-runner': 30_000 }
+const STOP_DEADLINE_MS: Readonly<Record<ProcessName, number>> = { gateway: 10_000, scheduler: 10_000, 'node-runner': 30_000, machines: 5000 }
+
+/** The processes that an instance has: a node of its own, or a host of machines that its scheduler orders from. */
+export function processNames(settings: Settings): readonly ProcessName[] {
+  return NAMES.filter((name) => name !== (settings.localCloud ? 'node-runner' : 'machines'))
+}
 
 /**
  * Makes the named processes run with these settings, each on its own (it outlives this command), logging to a file; the
@@ -30,7 +43,7 @@ const STOP_DEADLINE_MS: Readonly<Record<ProcessName, number>> = { gateway: 10_00
 export async function startProcesses(settings: Settings, connections: Connections, names: readonly ProcessName[]): Promise<void> {
   const running = new Map(findProcesses(settings.instance).map((process) => [process.name, process]))
   for (const name of names) {
-    const env = environment(settings, connections)[name]
+    const env = processEnv(settings, connections)[name]
     const spec = describeSpec(settings, env)
     const old = running.get(name)
     if (old?.spec === spec) {
@@ -50,7 +63,7 @@ function startProcess(settings: Settings, name: ProcessName, env: Record<string,
   const log = logPath(settings, name)
   if (existsSync(log)) renameSync(log, `${log}.1`)
   const output = openSync(log, 'a', 0o600)
-  const child = spawn(process.execPath, [`${name}/main.ts`], {
+  const child = spawn(process.execPath, [ENTRY_POINTS[name]], {
     cwd: settings.root,
     env: { ...cleanEnv(), PATH: SYSTEM_PATH, ...env, [MARK]: `${settings.instance}/${name}/${spec}` },
     stdio: ['ignore', output, output],
@@ -74,48 +87,6 @@ function describeSpec(settings: Settings, env: Record<string, string>): string {
     .slice(0, 16)
 }
 
-function environment(settings: Settings, connections: Connections): Record<ProcessName, Record<string, string>> {
-  const trust = (file: string) => join(connections.trustDir, file)
-  const objects = objectsEnv(settings, connections)
-  return {
-    gateway: {
-      RGRID_LISTEN: `127.0.0.1:${settings.ports.api.number}`,
-      RGRID_DATABASE_URL_FILE: secretPath(settings, 'gateway-database-url'),
-      RGRID_NATS_URL: connections.natsUrl,
-      RGRID_NATS_CREDS_FILE: trust('gateway.creds'),
-      RGRID_NATS_NODE_URL: connections.natsUrl,
-      RGRID_NATS_ACCOUNT_FILE: trust('account.pub'),
-      RGRID_NATS_SIGNING_SEED_FILE: trust('signing.seed'),
-      RGRID_RUNTIMES_FILE: join(settings.stateDir, 'runtimes.json'),
-      RGRID_SECRET_KEYS_FILE: secretPath(settings, 'secret-keys'),
-      ...objects,
-    },
-    scheduler: {
-      RGRID_DATABASE_URL_FILE: secretPath(settings, 'scheduler-database-url'),
-      RGRID_NATS_URL: connections.natsUrl,
-      RGRID_NATS_CREDS_FILE: trust('scheduler.creds'),
-      RGRID_SECRET_KEYS_FILE: secretPath(settings, 'secret-keys'),
-      ...metricsAt(1),
-      ...objects,
-    },
-    'node-runner': {
-      RGRID_API_URL: connections.apiUrl,
-      RGRID_ENROL_TOKEN_FILE: enrolTokenPath(settings),
-      RGRID_NODE_DIR: join(settings.stateDir, 'node'),
-      RGRID_NODE_NAME: process.env.RGRID_NODE_NAME || 'local',
-      ...metricsAt(2),
-      // Whoever stops a local platform does not want to wait a minute for its jobs: they are handed back.
-      RGRID_DRAIN_SECONDS: process.env.RGRID_DRAIN_SECONDS || '3',
-    },
-  }
-}
-
-// All processes read the same variable: here, on one machine, the others' metrics have the ports after the gateway's.
-function metricsAt(offset: number): Record<string, string> {
-  const [, host, port] = /^(.+):(\d+)$/.exec(process.env.RGRID_METRICS_LISTEN ?? '') ?? []
-  return port === undefined ? {} : { RGRID_METRICS_LISTEN: `${host}:${Number(port) + offset}` }
-}
-
 /** Waits until the gateway is ready. A process that ends meanwhile is reported with its log. */
 export async function waitForGateway(settings: Settings, connections: Connections, signal: AbortSignal): Promise<void> {
   await waitWhileAlive(settings, `the gateway at ${connections.apiUrl}`, ['gateway', 'scheduler'], signal, async (limit) => {
@@ -129,7 +100,7 @@ export async function waitForGateway(settings: Settings, connections: Connection
 export async function waitForNode(settings: Settings, connections: Connections, signal: AbortSignal): Promise<void> {
   // A node row says "ready" also while its runner is away: only one that is heard anew counts.
   let before: Map<string, string | null> | undefined
-  await waitWhileAlive(settings, 'a node', PROCESSES, signal, async (limit) => {
+  await waitWhileAlive(settings, 'a node', processNames(settings), signal, async (limit) => {
     const key = readFileSync(apiKeyPath(settings), 'utf8').trim()
     const response = await fetch(`${connections.apiUrl}/v1/nodes`, { signal: limit, headers: { authorization: `Bearer ${key}` } })
     if (!response.ok) throw new Error(`GET /v1/nodes answers ${response.status}: ${(await response.text()).slice(0, 300)}`)
@@ -156,7 +127,7 @@ async function waitWhileAlive(
 }
 
 /** The first of these processes that does not run, or undefined. */
-export function findDead(settings: Settings, names: readonly ProcessName[] = PROCESSES): ProcessName | undefined {
+export function findDead(settings: Settings, names: readonly ProcessName[] = processNames(settings)): ProcessName | undefined {
   const running = new Set(findProcesses(settings.instance).map((process) => process.name))
   return names.find((name) => !running.has(name))
 }
@@ -170,8 +141,16 @@ export function describeDeath(settings: Settings, name: ProcessName): string {
 /** Ends our processes: asked first (SIGTERM), after their deadline killed. Returns what was stopped. */
 export async function stopProcesses(settings: Settings): Promise<string[]> {
   const stopped: string[] = []
-  for (const name of PROCESSES.toReversed()) stopped.push(...(await stopProcess(settings, name)))
+  for (const name of NAMES.toReversed()) stopped.push(...(await stopProcess(settings, name)))
   return stopped
+}
+
+/** Ends the processes that this instance no longer has, as it was told otherwise. */
+export async function stopOthers(settings: Settings): Promise<void> {
+  const wanted = processNames(settings)
+  for (const name of NAMES.filter((other) => !wanted.includes(other))) {
+    for (const stopped of await stopProcess(settings, name)) say(`stopped ${stopped}`)
+  }
 }
 
 async function stopProcess(settings: Settings, name: ProcessName): Promise<string[]> {
@@ -186,7 +165,8 @@ async function stopProcess(settings: Settings, name: ProcessName): Promise<strin
 
 // Looks the process up anew each time: a pid is only signalled while the table says that it is ours.
 async function endProcess(settings: Settings, name: ProcessName, signal: 'SIGTERM' | 'SIGKILL'): Promise<number[]> {
-  const find = () => findProcesses(settings.instance).filter((process) => process.name === name)
+  // The runners of machines are `node-runner@<id>`: they end with theirs.
+  const find = () => findProcesses(settings.instance).filter((process) => process.name.replace(/@.*/, '') === name)
   const signalled = find().map(({ pid }) => pid)
   for (const pid of signalled) {
     try {

@@ -23,6 +23,8 @@ export interface Settings {
   pull: 'auto' | 'never'
   /** Where Debian's packages come from when images are built. */
   debianMirror: string
+  /** No node of its own: the scheduler orders machines, each a node-runner here. */
+  localCloud: boolean
 }
 
 /** An existing NATS that trusts the operator in `trustDir`. */
@@ -60,7 +62,7 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
   if (faults.length > 0) throw new Error(`the settings are not usable:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`)
   const instance = createHash('sha256').update(stateDir).digest('hex').slice(0, 8)
   const debianMirror = env.RGRID_DEBIAN_MIRROR || 'http://deb.debian.org/debian'
-  return { root, stateDir, instance, ports, given, pull: pull === 'never' ? 'never' : 'auto', debianMirror }
+  return { root, stateDir, instance, ports, given, pull: pull === 'never' ? 'never' : 'auto', debianMirror, localCloud: env.RGRID_CLOUD === 'local' }
 }
 
 function makeStateDir(path: string): string {

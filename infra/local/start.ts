@@ -4,7 +4,7 @@ import { createImages, prepareRuntimes } from './images.ts'
 import { withLock } from './lock.ts'
 import { ensureCommands } from './packages.ts'
 import { apiKeyPath, makeTrust, prepareStore } from './prepare.ts'
-import { startProcesses, waitForGateway, waitForNode } from './processes.ts'
+import { startProcesses, stopOthers, waitForGateway, waitForNode } from './processes.ts'
 import { say, step } from './progress.ts'
 import { makeSecrets } from './secrets.ts'
 import { startServices } from './services.ts'
@@ -22,10 +22,14 @@ export async function start(settings: Settings, signal: AbortSignal): Promise<vo
     // Two lanes: the services are up and prepared while the runtimes' images are still being built.
     const services = startServices(settings, docker, images, connections, signal).then(() => prepareStore(settings, connections, signal))
     await Promise.all([services, prepareRuntimes(settings, images)])
+    await stopOthers(settings)
+    if (settings.localCloud) await startProcesses(settings, connections, ['machines'])
     await startProcesses(settings, connections, ['gateway', 'scheduler'])
     await step('gateway', () => waitForGateway(settings, connections, signal))
-    await startProcesses(settings, connections, ['node-runner'])
-    await step('node', () => waitForNode(settings, connections, signal))
+    if (!settings.localCloud) {
+      await startProcesses(settings, connections, ['node-runner'])
+      await step('node', () => waitForNode(settings, connections, signal))
+    }
     writeEnvFile(settings, connections)
   })
 }

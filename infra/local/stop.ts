@@ -1,9 +1,11 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { clearMachines } from '../machines/clear.ts'
 import { removeContainers } from './container.ts'
 import { findEngine } from './engine.ts'
 import { clearNode } from './leftovers.ts'
 import { endOtherBringUp, withLock } from './lock.ts'
+import { machinesDir } from './process-env.ts'
 import { stopProcesses } from './processes.ts'
 import { say } from './progress.ts'
 import type { Settings } from './settings.ts'
@@ -16,8 +18,9 @@ export async function stop(settings: Settings): Promise<void> {
     const processes = await stopProcesses(settings)
     const docker = await findEngine()
     const containers = docker ? await removeContainers(settings, docker) : []
-    const leftovers = await clearNode(settings, docker)
-    const stopped = [...processes, ...containers, ...leftovers]
+    const leftovers = await clearNode(join(settings.stateDir, 'node'), docker)
+    const machines = await clearMachines(docker, machinesDir(settings))
+    const stopped = [...processes, ...containers, ...leftovers, ...machines]
     say(stopped.length > 0 ? `stopped ${stopped.join(', ')}` : 'nothing was running')
     const enginePid = readIfThere(join(settings.stateDir, 'run', 'dockerd.pid'))?.trim()
     if (enginePid && docker) say(`the Docker engine that was started here keeps running (pid ${enginePid}); end it with: kill ${enginePid}`)

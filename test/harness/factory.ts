@@ -12,7 +12,7 @@ import { aSpec } from './spec.ts'
 export interface Factory {
   projectId: string
   accountId: string
-  node(change?: { slots?: number; memoryBytes?: number; state?: string }): Promise<string>
+  node(change?: { slots?: number; memoryBytes?: number; state?: string; images?: string[]; ageSeconds?: number }): Promise<string>
   job(change?: { spec?: Partial<Spec>; batchId?: string; batchIndex?: number; held?: 'batch' }): Promise<string>
   batch(change: { size: number; parallel?: number | null; maxFailures?: number | null }): Promise<string>
   jobState(jobId: string): Promise<JobRow>
@@ -40,10 +40,14 @@ export async function createFactory(db: Db): Promise<Factory> {
     accountId,
     async node(change = {}) {
       const id = newId('node')
-      const state = change.state ?? 'ready'
-      await db.query(sql.unsafe`insert into nodes (id, name, pool, public_key, state, slots, memory_bytes, version, enrolled_at, ended_at)
-        values (${id}, ${id.slice(-8)}, 'default', 'U', ${state}, ${change.slots ?? 2}, ${change.memoryBytes ?? 4 * 2 ** 30}, 'test', now(),
-          ${state === 'gone' || state === 'failed' ? sql.fragment`now()` : null})`)
+      const { state = 'ready', slots = 2, memoryBytes = 4 * 2 ** 30, images = [], ageSeconds } = change
+      const bought = ageSeconds === undefined ? null : 'local'
+      await db.query(sql.unsafe`
+        insert into nodes (id, name, pool, public_key, state, slots, memory_bytes, version, enrolled_at, ended_at, images,
+          provider, server_type, location, billed_from)
+        values (${id}, ${id.slice(-8)}, 'default', 'U', ${state}, ${slots}, ${memoryBytes}, 'test', now(),
+          case when ${state} in ('gone', 'failed') then now() end, ${sql.array(images, 'text')},
+          ${bought}, ${bought}, ${bought}, now() - make_interval(secs => ${ageSeconds ?? null}))`)
       return id
     },
     async job(change = {}) {

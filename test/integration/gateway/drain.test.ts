@@ -46,9 +46,9 @@ test('a drained node gets no work whatever its heartbeat says, until it is resum
   await beat(node, false)
   assert.deepEqual(await listed(), [[node, 'draining', true]])
   assert.deepEqual(await gateway.attempts.claim(node), [])
-  assert.deepEqual(await recordRenewal(gateway.admin, node, []), { drain: true })
+  assert.deepEqual(await recordRenewal(gateway.admin, node, []), { drain: true, patient: false, young: true })
   assert.deepEqual(await tell(node, 'resume'), ['ready', false])
-  assert.deepEqual(await recordRenewal(gateway.admin, node, []), { drain: false })
+  assert.deepEqual(await recordRenewal(gateway.admin, node, []), { drain: false, patient: false, young: true })
   assert.deepEqual(
     (await gateway.attempts.claim(node)).map((claimed) => claimed.jobId),
     [job],
@@ -80,7 +80,7 @@ test('a node that drains by itself is not made ready by resume for longer than t
 test('a lost node stays lost when it is to drain, and drains when it is back', async () => {
   const node = await gateway.factory.node({ state: 'lost' })
   assert.deepEqual(await tell(node, 'drain'), ['lost', true])
-  assert.deepEqual(await recordRenewal(gateway.admin, node, []), { drain: true })
+  assert.deepEqual(await recordRenewal(gateway.admin, node, []), { drain: true, patient: false, young: true })
   assert.deepEqual(await listed(), [[node, 'draining', true]])
 })
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
+import { Type } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 import { pino } from 'pino'
 import { sql } from 'slonik'
@@ -10,6 +11,7 @@ import { heartbeatSubject } from '#bus/subjects.ts'
 import { newId } from '#core/ids.ts'
 import { NodeCredential, NodeList } from '#core/operator-api.ts'
 import { createEnrolmentToken } from '#store/bootstrap.ts'
+import { row } from '#store/row.ts'
 import { startGateway, type TestGateway } from '../../harness/gateway.ts'
 
 let gateway: TestGateway
@@ -79,6 +81,114 @@ test('a token that is unknown or has expired makes no node', async () => {
   assert.equal((await enrol(request(await token(-1)))).statusCode, 401)
   assert.equal(await gateway.admin.oneFirst(sql.unsafe`select count(*)::int from nodes`), before)
 })
+
+/** A machine that was ordered, with the token that it boots with. */
+async function bought(change: { state?: string; ttlSeconds?: number } = {}): Promise<{ nodeId: string; token: string }> {
+  const nodeId = newId('node')
+  const state = change.state ?? 'booting'
+  await gateway.admin.query(sql.unsafe`
+    insert into nodes (id, name, pool, state, slots, memory_bytes, provider, server_type, location, arch)
+    values (${nodeId}, 'rgrid-bought', 'burst', ${state}, 2, ${2 ** 30}, 'local', 'small', 'here', 'amd64')`)
+  return { nodeId, token: await createEnrolmentToken(gateway.admin, change.ttlSeconds ?? 60, nodeId) }
+}
+
+const Enrolled = row(
+  Type.Object({
+    state: Type.String(),
+    name: Type.String(),
+    pool: Type.String(),
+    slots: Type.Number(),
+    memory_bytes: Type.Number(),
+    public_key: Type.Union([Type.String(), Type.Null()]),
+    version: Type.Union([Type.String(), Type.Null()]),
+    enrolled: Type.Boolean(),
+  }),
+)
+const nodeRow = (nodeId: string) =>
+  gateway.admin.one(sql.type(Enrolled)`
+    select state, name, pool, slots, memory_bytes, public_key, version, enrolled_at is not null as enrolled from nodes where id = ${nodeId}`)
+
+test('a token of a machine that was bought makes that node ready, with no more room than was bought', async () => {
+  const { nodeId, token: secret } = await bought()
+  const other = await bought()
+  const body = { ...request(secret), slots: 8, memoryBytes: 2 ** 33, name: 'i-say-so', pool: 'default' }
+  const first = await enrol(body)
+  assert.equal(first.statusCode, 201, first.body)
+  assert.equal(first.json().nodeId, nodeId)
+  const expected = { state: 'ready', name: 'rgrid-bought', pool: 'burst', slots: 2, memory_bytes: 2 ** 30, version: '0.1.0', enrolled: true }
+  assert.deepEqual(await nodeRow(nodeId), { ...expected, public_key: body.publicKey })
+  assert.deepEqual({ state: 'booting', enrolled: false }, pick(await nodeRow(other.nodeId)))
+
+  // Its answer was lost: the same machine asks again. Nobody else can.
+  assert.equal((await enrol(body)).json().nodeId, nodeId)
+  assert.equal((await enrol({ ...body, publicKey: createNodeKey().publicKey })).statusCode, 401)
+})
+
+test('a machine that has less than was bought is taken at its word', async () => {
+  const { nodeId, token: secret } = await bought()
+  assert.equal((await enrol({ ...request(secret), slots: 1, memoryBytes: 2 ** 29 })).statusCode, 201)
+  const { slots, memory_bytes } = await nodeRow(nodeId)
+  assert.deepEqual({ slots, memory_bytes }, { slots: 1, memory_bytes: 2 ** 29 })
+})
+
+test('the credential of a machine that was bought is for the pool that it was bought for', async () => {
+  const { token: secret } = await bought()
+  const { jwt } = (await enrol({ ...request(secret), pool: 'default' })).json()
+  const claims = JSON.parse(Buffer.from(jwt.split('.')[1], 'base64url').toString())
+  assert.ok(JSON.stringify(claims.nats.sub).includes('rgrid.wake.burst'), JSON.stringify(claims.nats))
+  assert.ok(!JSON.stringify(claims.nats.sub).includes('rgrid.wake.default'))
+})
+
+test('a machine that is quicker than the answer to its order is told to ask again, and then gets in', async () => {
+  const { nodeId, token: secret } = await bought({ state: 'creating' })
+  const body = request(secret)
+  const early = await enrol(body)
+  assert.equal(early.statusCode, 503, early.body)
+  assert.deepEqual({ state: 'creating', enrolled: false }, pick(await nodeRow(nodeId)))
+  await gateway.admin.query(sql.unsafe`update nodes set state = 'booting' where id = ${nodeId}`)
+  assert.equal((await enrol(body)).statusCode, 201)
+})
+
+for (const state of ['deleting', 'gone', 'failed']) {
+  test(`a machine whose node is ${state} cannot enrol, nor ask again`, async () => {
+    const late = await bought()
+    await gateway.admin.query(sql.unsafe`update nodes set state = ${state} where id = ${late.nodeId}`)
+    assert.equal((await enrol(request(late.token))).statusCode, 401)
+    assert.deepEqual({ state, enrolled: false }, pick(await nodeRow(late.nodeId)))
+
+    const ended = await bought()
+    const body = request(ended.token)
+    assert.equal((await enrol(body)).statusCode, 201)
+    await gateway.admin.query(sql.unsafe`update nodes set state = ${state} where id = ${ended.nodeId}`)
+    assert.equal((await enrol(body)).statusCode, 401)
+  })
+}
+
+test('of many that come with the token of one machine at once exactly one becomes it', async () => {
+  const { nodeId, token: secret } = await bought()
+  const answers = await Promise.all(Array.from({ length: 8 }, () => enrol(request(secret))))
+  assert.deepEqual(answers.map((answer) => answer.statusCode).sort(), [201, 401, 401, 401, 401, 401, 401, 401])
+  assert.equal((await nodeRow(nodeId)).state, 'ready')
+})
+
+test('a second token of a machine that has enrolled is worth nothing, and an expired one neither', async () => {
+  const { nodeId, token: secret } = await bought()
+  const second = await createEnrolmentToken(gateway.admin, 60, nodeId)
+  assert.equal((await enrol(request(secret))).statusCode, 201)
+  assert.equal((await enrol(request(second))).statusCode, 401)
+  const late = await bought({ ttlSeconds: -1 })
+  assert.equal((await enrol(request(late.token))).statusCode, 401)
+  assert.equal((await nodeRow(late.nodeId)).state, 'booting')
+})
+
+test('a machine that has not enrolled has no credential to renew', async () => {
+  const { nodeId } = await bought()
+  assert.equal((await renew(nodeId, createNodeKey().seed)).statusCode, 401)
+})
+
+function pick(node: { state: string; enrolled: boolean }): { state: string; enrolled: boolean } {
+  return { state: node.state, enrolled: node.enrolled }
+}
 
 for (const [field, value] of [
   ['publicKey', 'UNOTAKEY'],

@@ -1,0 +1,141 @@
+import { POWER_OFF_STATUS } from '#core/node.ts'
+import type { BootFile } from './user-data.ts'
+
+const METADATA = '169.254.169.254'
+
+const root = (path: string, permissions: string, lines: readonly string[]): BootFile => ({
+  path,
+  permissions,
+  owner: 'root:root',
+  content: `${lines.join('\n')}\n`,
+})
+
+/** Nothing is upgraded behind a job's back: such a machine is replaced within hours. */
+export function quietAptFiles(): BootFile[] {
+  return [
+    root('/etc/apt/apt.conf.d/99-rgrid', '0644', [
+      'APT::Periodic::Enable "0";',
+      'APT::Periodic::Update-Package-Lists "0";',
+      'APT::Periodic::Unattended-Upgrade "0";',
+      'DPkg::Lock::Timeout "120";',
+    ]),
+  ]
+}
+
+/** Installs the engine where the machine's image lacks it. */
+export function engineFiles(): BootFile[] {
+  return [
+    root('/usr/local/sbin/rgrid-engine', '0755', [
+      '#!/bin/sh',
+      'set -eu',
+      'if command -v dockerd && command -v iptables; then exit 0; fi',
+      'export DEBIAN_FRONTEND=noninteractive',
+      // The network may still be on its way up.
+      'for pause in 2 5 10 20 0; do',
+      '  if apt-get update -q && apt-get install -qy --no-install-recommends docker.io iptables curl ca-certificates; then exit 0; fi',
+      '  sleep "$pause"',
+      'done',
+      'exit 1',
+    ]),
+  ]
+}
+
+/**
+ * Takes the metadata service away from the whole machine, which tells the user data to whoever asks. A route that leads nowhere
+ * is enough; the rules are there for the day that somebody adds another. cloud-init has read it by then, and a boot makes all
+ * anew. The runner's unit requires this one: without the rules there is no job.
+ */
+export function metadataFiles(): BootFile[] {
+  return [
+    root('/usr/local/sbin/rgrid-metadata', '0755', [
+      '#!/bin/sh',
+      'set -eu',
+      `ip route replace blackhole ${METADATA}/32`,
+      'for chain in DOCKER-USER INPUT OUTPUT; do',
+      `  iptables -w -C "$chain" -d ${METADATA}/32 -j DROP 2>/dev/null || iptables -w -I "$chain" 1 -d ${METADATA}/32 -j DROP`,
+      'done',
+    ]),
+    root('/etc/systemd/system/rgrid-metadata.service', '0644', [
+      '[Unit]',
+      'Description=No metadata service for jobs',
+      'Requires=docker.service',
+      'After=docker.service network-online.target',
+      'PartOf=docker.service',
+      '',
+      '[Service]',
+      'Type=oneshot',
+      'RemainAfterExit=yes',
+      'ExecStart=/usr/local/sbin/rgrid-metadata',
+      '',
+      '[Install]',
+      'WantedBy=multi-user.target',
+    ]),
+  ]
+}
+
+/** gVisor (https://gvisor.dev/docs/user_guide/install/) as what containers run under, unless they say otherwise. */
+export function gvisorFiles(): BootFile[] {
+  return [
+    root('/usr/local/sbin/rgrid-gvisor', '0755', [
+      '#!/bin/sh',
+      'set -eu',
+      'if ! command -v runsc; then',
+      '  base="https://storage.googleapis.com/gvisor/releases/release/latest/$(uname -m)"',
+      '  cd "$(mktemp -d)"',
+      '  for file in runsc containerd-shim-runsc-v1; do',
+      '    curl --fail --silent --show-error --location --retry 5 --remote-name "$base/$file" --remote-name "$base/$file.sha512"',
+      '    sha512sum --check --quiet "$file.sha512"',
+      '    install -m 0755 "$file" /usr/local/bin/',
+      '  done',
+      'fi',
+      // Only now: an engine whose default runtime is missing starts nothing.
+      'mkdir -p /etc/docker',
+      'cat > /etc/docker/daemon.json <<END',
+      '{"runtimes": {"runsc": {"path": "$(command -v runsc)"}}, "default-runtime": "runsc"}',
+      'END',
+      'systemctl restart docker.service',
+    ]),
+  ]
+}
+
+/**
+ * The unit of the node-runner: its container as compose.yaml has it, with the engine's plain runtime whatever jobs run under.
+ * One that ends with the power-off status, or starts in vain for ten minutes, has no control plane: the machine goes off.
+ */
+export function runnerUnit(image: string, envPath: string): BootFile {
+  const options = [
+    '--rm --name rgrid-node --runtime runc --network host --stop-timeout 60',
+    '--cap-drop ALL --cap-add SYS_ADMIN --cap-add NET_ADMIN --cap-add NET_RAW --cap-add CHOWN --cap-add DAC_OVERRIDE --cap-add FOWNER',
+    '--device-cgroup-rule "b 7:* rmw" --device-cgroup-rule "c 10:237 rmw"',
+    '--security-opt apparmor=unconfined --security-opt no-new-privileges',
+    '--log-driver json-file --log-opt max-size=10m --log-opt max-file=3',
+    `--env-file ${envPath}`,
+    '-v /var/run/docker.sock:/var/run/docker.sock -v /dev:/dev -v /var/lib/rgrid/node:/var/lib/rgrid/node:rshared',
+  ]
+  return root('/etc/systemd/system/rgrid-node.service', '0644', [
+    '[Unit]',
+    'Description=RGrid node-runner',
+    'Requires=docker.service rgrid-metadata.service',
+    'After=docker.service rgrid-metadata.service network-online.target',
+    'Wants=network-online.target',
+    'StartLimitIntervalSec=600',
+    'StartLimitBurst=30',
+    'StartLimitAction=poweroff',
+    '',
+    '[Service]',
+    'ExecStartPre=/bin/mkdir -p -m 0700 /var/lib/rgrid/node',
+    'ExecStartPre=-/usr/bin/docker rm -f rgrid-node',
+    `ExecStart=/usr/bin/docker run ${options.join(' \\\n  ')} \\\n  ${image}`,
+    'ExecStop=/usr/bin/docker stop rgrid-node',
+    `ExecStopPost=/bin/sh -c '[ "$$EXIT_STATUS" != ${POWER_OFF_STATUS} ] || systemctl poweroff'`,
+    `RestartPreventExitStatus=${POWER_OFF_STATUS}`,
+    'Restart=always',
+    'RestartSec=10',
+    // A pull may take its time.
+    'TimeoutStartSec=900',
+    'TimeoutStopSec=90',
+    '',
+    '[Install]',
+    'WantedBy=multi-user.target',
+  ])
+}
