@@ -1,0 +1,36 @@
+import { type Demand, type Opening, place } from './demand.ts'
+import type { NodeFacts, Policy } from './plan.ts'
+
+/** What a node does for the jobs that wait. */
+export interface Cover {
+  /** Whether some of them are placed on it. */
+  takes: boolean
+  /** Slots that are free now, or when it comes, and that no waiting job takes. */
+  freeSlots: number
+}
+
+/** Places waiting jobs on a node: in what is free, then in what is free when its jobs end. */
+export function cover(demand: Demand, node: NodeFacts, nowMs: number, policy: Pick<Policy, 'bootSeconds'>): Cover {
+  const free: Opening = {
+    slots: Math.max(0, node.slots - node.usedSlots),
+    memoryBytes: Math.max(0, node.memoryBytes - node.usedMemoryBytes),
+    fromSeconds: secondsToReady(node, nowMs, policy),
+  }
+  const before = demand.left
+  if (before === 0) return { takes: false, freeSlots: free.slots }
+  place(demand, node.arch, free)
+  if (node.busyUntilMs !== null && node.usedSlots > 0 && demand.left > 0) {
+    // Memory that is free already stays so: what is not taken now is there with what the jobs give back.
+    const memoryBytes = free.memoryBytes + node.usedMemoryBytes
+    place(demand, node.arch, { slots: node.usedSlots, memoryBytes, fromSeconds: Math.max(0, node.busyUntilMs - nowMs) / 1000 })
+  }
+  return { takes: demand.left < before, freeSlots: free.slots }
+}
+
+/** How long until a node takes work. One that takes longer than is usual is expected to take a little longer still. */
+export function secondsToReady(node: NodeFacts, nowMs: number, policy: Pick<Policy, 'bootSeconds'>): number {
+  if (node.state === 'ready' || node.state === 'draining') return 0
+  if (node.state === 'planned') return policy.bootSeconds
+  const waitedSeconds = (nowMs - (node.billedFromMs ?? node.stateAtMs)) / 1000
+  return Math.min(policy.bootSeconds, Math.max(policy.bootSeconds - waitedSeconds, policy.bootSeconds / 6))
+}
