@@ -19,12 +19,23 @@ export function cover(demand: Demand, node: NodeFacts, nowMs: number, policy: Pi
   const before = demand.left
   if (before === 0) return { takes: false, freeSlots: free.slots }
   place(demand, node.arch, free)
-  if (node.busyUntilMs !== null && node.usedSlots > 0 && demand.left > 0) {
-    // Memory that is free already stays so: what is not taken now is there with what the jobs give back.
-    const memoryBytes = free.memoryBytes + node.usedMemoryBytes
-    place(demand, node.arch, { slots: node.usedSlots, memoryBytes, fromSeconds: Math.max(0, node.busyUntilMs - nowMs) / 1000 })
-  }
+  if (node.busyUntilMs !== null && demand.left > 0) placeLater(demand, node, free.memoryBytes, (node.busyUntilMs - nowMs) / 1000)
   return { takes: demand.left < before, freeSlots: free.slots }
+}
+
+/**
+ * Places jobs in slots that are in use. Of those only the last end is known; the others are taken to end evenly spread before
+ * it, each giving back its part of the memory.
+ */
+function placeLater(demand: Demand, node: NodeFacts, freeBytes: number, busySeconds: number): void {
+  let memoryBytes = freeBytes
+  for (let slot = 1; slot <= node.usedSlots && demand.left > 0; slot++) {
+    const fromSeconds = (Math.max(0, busySeconds) * slot) / node.usedSlots
+    if (fromSeconds > demand.latestSeconds) return
+    const opening = { slots: 1, memoryBytes: memoryBytes + node.usedMemoryBytes / node.usedSlots, fromSeconds }
+    place(demand, node.arch, opening)
+    memoryBytes = opening.memoryBytes
+  }
 }
 
 /** How long until a node takes work. One that takes longer than is usual is expected to take a little longer still. */

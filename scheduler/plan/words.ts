@@ -19,5 +19,10 @@ export function tellHour(hour: PaidHour, goes: boolean): string {
 }
 
 function clock(ms: number): string {
-  return `${new Date(ms).toISOString().slice(11, 16)} UTC`
+  const minutes = Math.floor(ms / 60_000) % (24 * 60)
+  return `${pad(Math.floor(minutes / 60))}:${pad(minutes % 60)} UTC`
+}
+
+function pad(number: number): string {
+  return number < 10 ? `0${number}` : `${number}`
 }
