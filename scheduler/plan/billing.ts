@@ -8,6 +8,8 @@ export const HOUR_MS = 3_600_000
  * While it runs dry its slots are paid for and unused.
  */
 const LONGEST_RUN_DRY_MS = 300_000
+/** Times what running jobs still take on average: so long, and most of them have ended. */
+const RUN_DRY_FACTOR = 1.5
 
 /** Where a node is in the hour that is paid for. Times in milliseconds since 1970. */
 export interface PaidHour {
@@ -45,7 +47,7 @@ export function runDryMs(nodes: readonly NodeFacts[], nowMs: number): number {
     sumMs += Math.max(0, node.busyUntilMs - nowMs)
     busy++
   }
-  return busy === 0 ? 0 : Math.min(LONGEST_RUN_DRY_MS, (sumMs / busy) * 1.5)
+  return busy === 0 ? 0 : Math.min(LONGEST_RUN_DRY_MS, (sumMs / busy) * RUN_DRY_FACTOR)
 }
 
 /** Whether a node has lived its time. */

@@ -26,7 +26,7 @@ const GI = 2 ** 30
 /** The traces that `npm run sim` replays. The same seed gives the same ones. */
 export function shippedTraces(seed: number): Trace[] {
   return [
-    { name: 'daily', about: 'a wave: few jobs at night, 16 at once at noon, 2 min each', arrivals: daily(createRandom(seed)) },
+    { name: 'daily', about: 'a wave: hardly a job at night, 12 at once at noon, of 2 min', arrivals: daily(createRandom(seed)) },
     { name: 'bursty', about: 'a job now and then; some times a day 20 to 80 at once', arrivals: bursty(createRandom(seed + 1)) },
     { name: 'office', about: 'pushes on working days from 8 to 18, 4 to 12 jobs each of 20 s to 6 min', arrivals: office(createRandom(seed + 2)) },
     { name: 'batch', about: 'one batch of 400 jobs of 1 to 3 min in 30 days', arrivals: batch(createRandom(seed + 3)) },
@@ -52,7 +52,7 @@ function thinned(random: Random, most: number, rateAt: (seconds: number) => numb
 }
 
 function daily(random: Random): Arrival[] {
-  const [mean, low, high] = [120, 0.5, 16]
+  const [mean, low, high] = [120, 0.5, 12]
   const rate = (at: number) => (low + ((high - low) * (1 - Math.cos((2 * Math.PI * at) / DAY))) / 2) / (mean * 1.1)
   return thinned(random, high / (mean * 1.1), rate, (at) => [job(random, at, mean, 0.8)])
 }
