@@ -29,7 +29,7 @@ function replay(trace: Trace): void {
     const outcome = simulate(trace, plan, { ...WORLD, policy: { ...WORLD.policy, ...policy } })
     // The adversary answers what a planner does, so there each has arrivals of its own.
     const bounds = trace.onGone || !shared ? boundsOf(outcome.arrivals) : shared
-    shared = bounds
+    shared ??= bounds
     ours ||= describe(outcome, bounds)
     console.log(rowOf(name, outcome, bounds))
   }
