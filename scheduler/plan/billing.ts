@@ -9,7 +9,7 @@ export const HOUR_MS = 3_600_000
  */
 const LONGEST_RUN_DRY_MS = 300_000
 /** Times what running jobs still take on average: so long, and most of them have ended. */
-const RUN_DRY_FACTOR = 1.5
+const RUN_DRY_FACTOR = 1.75
 
 /** Where a node is in the hour that is paid for. Times in milliseconds since 1970. */
 export interface PaidHour {

@@ -62,13 +62,13 @@ export function closeHours(fleet: Fleet, progress: Progress, input: PlanInput): 
     else if (progress.freeSlots < warmSlots && freeSlots > 0) keep(member, `${count(warmSlots, 'slot')} are to be free`, freeSlots)
     else go.push(member)
   }
-  // Those with the least to do first: what runs on them is to fit on the others when more of its kind comes.
+  // Those with the least to do first: what runs on them, and one job at least, is to fit on the others when it comes.
   for (const member of go.reverse()) {
     const { usedSlots, slots } = member.node
-    if (usedSlots === 0 || progress.freeSlots - usedSlots >= warmSlots) {
+    if (member.due || progress.freeSlots - Math.max(1, usedSlots) >= warmSlots) {
       progress.freeSlots -= usedSlots
       release(member, progress)
-    } else keep(member, 'the others could not do its work', slots - usedSlots)
+    } else keep(member, 'the others have no room', slots - usedSlots)
   }
 }
 

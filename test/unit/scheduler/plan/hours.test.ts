@@ -43,7 +43,17 @@ const CASES: { name: string; given: Parameters<typeof aQuestion>[0]; says: Recor
   {
     name: 'and stays when they cannot',
     given: { nodes: [aNode('a', 58.5, busy(2, 20)), aNode('b', 20, busy(1, 20))] },
-    says: { a: 'keep: kept: the others could not do its work; paid until 14:01 UTC', b: 'keep: busy: 1 of 2 slots; paid until 14:40 UTC' },
+    says: { a: 'keep: kept: the others have no room; paid until 14:01 UTC', b: 'keep: busy: 1 of 2 slots; paid until 14:40 UTC' },
+  },
+  {
+    name: 'an idle one takes no more work shortly before it goes, when others have room',
+    given: { nodes: [aNode('a', 58.5), aNode('b', 20, busy(1, 40))] },
+    says: { a: 'drain: idle, and others can do what comes; paid until 14:01 UTC, goes at 14:00 UTC', b: 'keep: busy: 1 of 2 slots; paid until 14:40 UTC' },
+  },
+  {
+    name: 'and does when they have none',
+    given: { nodes: [aNode('a', 58.5), aNode('b', 20, busy(2, 40))] },
+    says: { a: 'keep: kept: the others have no room; paid until 14:01 UTC', b: 'keep: busy: 2 of 2 slots; paid until 14:40 UTC' },
   },
   {
     name: 'a drained one is taken back before another is bought',
