@@ -46,6 +46,18 @@ test('looking at the paid hour saves against deleting what is idle', () => {
   assert.ok(ours < 0.6 * idle && idle < naive, hours.join())
 })
 
+test('billed by the second, nothing is left a round and a deletion after five idle minutes', () => {
+  const one = { atSeconds: 10, slots: 1, memoryBytes: 1, durationSeconds: 100 }
+  let goneAt = 0
+  const onGone = (at: number) => {
+    goneAt = at
+    return undefined
+  }
+  const { waits } = run({ name: '', about: '', arrivals: [one], onGone }, 'idle 5 min')
+  const idleFrom = one.atSeconds + (waits[0] ?? 0) + one.durationSeconds
+  assert.ok(goneAt >= idleFrom + 300 && goneAt <= idleFrom + 300 + 5 + 15, `${goneAt - idleFrom} s`)
+})
+
 test('the same seed gives the same outcome', () => {
   const trace = slice('bursty', 1)
   assert.deepEqual(run(trace), run(trace))
