@@ -5,6 +5,7 @@ import { TracingEnv } from '#core/service/trace.ts'
 import { WebhookEnv } from '#core/webhook-targets.ts'
 import { ObjectsEnv } from '#store/config.ts'
 import { BootEnv } from './cloud/boot-config.ts'
+import { HetznerEnv } from './cloud/hetzner-config.ts'
 import { LocalEnv } from './cloud/local-config.ts'
 import { MachinesEnv } from './machines/config.ts'
 
@@ -40,6 +41,7 @@ export const SchedulerEnv = Type.Object({
   ...MachinesEnv,
   ...BootEnv,
   ...LocalEnv,
+  ...HetznerEnv,
   ...MetricsEnv,
   ...TracingEnv,
   RGRID_LOG_LEVEL: Type.String({ default: 'info', description: 'trace, debug, info, warn, error' }),

@@ -21,13 +21,16 @@ import { buildAssignments } from './assignments.ts'
 import { createBusHealth } from './bus-health.ts'
 import { createClaims } from './claims.ts'
 import { createCloudMeters } from './cloud/metered.ts'
+import { openCloud } from './cloud/open.ts'
 import { SchedulerEnv } from './config.ts'
 import { createCostCloser } from './cost/closer.ts'
 import { createHoldTimer } from './hold-timer.ts'
 import { createLogPurger } from './log-purger.ts'
+import { openMachines } from './machines/open.ts'
 import { createMeters } from './meters.ts'
 import { createNodeDesk } from './node-desk.ts'
 import { createObjectCollector } from './object-collector.ts'
+import { planMachines } from './plan/plan-machines.ts'
 import { createPopularImages } from './popular-images.ts'
 import { createPresence } from './presence.ts'
 import { createLeaseReaper } from './reaper/leases.ts'
@@ -49,6 +52,8 @@ async function main(): Promise<void> {
   const targets = webhookTargets(env)
   const sealer = createSealer(env.RGRID_SECRET_KEYS)
   const log = createLog('scheduler', env.RGRID_LOG_LEVEL)
+  const metrics = createMetrics(env.RGRID_METRICS_LISTEN !== undefined)
+  const opened = openCloud(env, createCloudMeters(metrics), log)
   const stop = stopSignal()
   const db = await openDatabase(env.RGRID_DATABASE_URL, 10, log, stop)
   const claimStore = createClaimStore(env.RGRID_DATABASE_URL)
@@ -58,14 +63,17 @@ async function main(): Promise<void> {
 
   const leader = createLeader({ url: env.RGRID_DATABASE_URL, key: LEADER_KEY, log })
   const presence = createPresence(db, log, leader.isLeader)
-  const metrics = createMetrics(env.RGRID_METRICS_LISTEN !== undefined)
   meterBus(metrics, bus)
   meterDb(metrics, db)
   meterWork(metrics, db, DEFAULT_POOL)
-  createCloudMeters(metrics)
   const tracing = await openTracing('scheduler', env, metrics, log)
   const meters = createMeters(metrics, leader.isLeader, (job) => traceQueued(tracing.tracer, job))
-  const claims = meters.claims(createClaims(claimStore, log, { nudge: (nodeId) => bus.publish(controlSubject(nodeId), Control, { kind: 'claim' }) }))
+  const claims = meters.claims(
+    createClaims(claimStore, log, {
+      nudge: (nodeId) => bus.publish(controlSubject(nodeId), Control, { kind: 'claim' }),
+      lifetimeSeconds: env.RGRID_NODE_LIFETIME_SECONDS,
+    }),
+  )
   const queued = (jobs: number) => wakeNodes(bus, jobs)
   const relay = createRelay(db, bus, log, leader.isLeader, meters.relayed)
   const reports = createReports(db, log, queued, meters.ended, meters.started)
@@ -101,6 +109,8 @@ async function main(): Promise<void> {
     lost: meters.lost,
   })
 
+  const machines = openMachines(env, { db, bus, log, metrics, isLeader: leader.isLeader, plan: planMachines, opened })
+
   stop.throwIfAborted()
   await runServices(
     log,
@@ -119,6 +129,7 @@ async function main(): Promise<void> {
       createRetention(db, log, leader.isLeader),
       createUsageRoller(db, log, leader.isLeader),
       createCostCloser(db, log, leader.isLeader),
+      ...machines,
       createLogPurger(db, bus, log, leader.isLeader, env.RGRID_LOG_GRACE_SECONDS),
       createWebhooks({
         db,

@@ -184,6 +184,11 @@ export async function startDeleting(tx: Tx, nodeId: string, from: readonly NodeS
   return result.rowCount > 0
 }
 
+/** The provider took the order to delete a machine: from now on it costs nothing. Of several orders the last one counts. */
+export async function recordRemoval(tx: Tx, nodeId: string): Promise<void> {
+  await tx.query(sql.unsafe`update nodes set billed_until = now() where id = ${nodeId} and state = 'deleting'`)
+}
+
 /** The provider has it no more. It `failed` when it never took work. Returns the state it ended in; undefined: it had ended. */
 export async function endMachine(tx: Tx, nodeId: string): Promise<'gone' | 'failed' | undefined> {
   const ended = await tx.maybeOne(sql.type(row(Type.Object({ state: Type.Union([Type.Literal('gone'), Type.Literal('failed')]) })))`

@@ -1,6 +1,6 @@
 import { errorText } from '#core/errors.ts'
 import type { NodeState } from '#core/node.ts'
-import { endMachine, listMachines, type Machine, recordServer, startDeleting } from '#store/machines.ts'
+import { endMachine, listMachines, type Machine, recordRemoval, recordServer, startDeleting } from '#store/machines.ts'
 import { recordCellFault } from '#store/scaling.ts'
 import type { MachineDeps } from './deps.ts'
 import { type Listing, serverOf } from './servers.ts'
@@ -52,6 +52,7 @@ export function createCollector(deps: MachineDeps): (signal: AbortSignal) => Pro
     if (server.status === 'deleting' || askedAfter.get(machine.nodeId) === listing.number || !deps.isLeader()) return
     askedAfter.set(machine.nodeId, listing.number)
     await cloud.remove(server.id, signal)
+    await db.transaction((tx) => recordRemoval(tx, machine.nodeId))
   }
 
   function watchBoot(machines: readonly Machine[]): void {

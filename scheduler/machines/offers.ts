@@ -2,6 +2,7 @@ import { errorText } from '#core/errors.ts'
 import type { Log } from '#core/service/log.ts'
 import { monotonicMs } from '#core/service/time.ts'
 import type { DatabasePool } from '#store/pool.ts'
+import { recordPrices } from '#store/prices.ts'
 import { cellFaults, recordOffers } from '#store/scaling.ts'
 import type { Cell, Cloud, Offer } from '../cloud/cloud.ts'
 
@@ -16,7 +17,7 @@ const EVERY_MS = 10 * 60_000
 const FAILED_MS = 30_000
 
 /** See the interface. What is offered is written down for people. */
-export function createOffers(cloud: Pick<Cloud, 'provider' | 'offers'>, db: DatabasePool, log: Log): Offers {
+export function createOffers(cloud: Pick<Cloud, 'provider' | 'billing' | 'offers'>, db: DatabasePool, log: Log): Offers {
   let last: Offer[] | undefined
   let nextMs = 0
 
@@ -32,6 +33,7 @@ export function createOffers(cloud: Pick<Cloud, 'provider' | 'offers'>, db: Data
     }
     const cells = last.map((offer) => ({ ...offer, error: offer.error ?? null }))
     await recordOffers(db, cloud.provider, cells)
+    await recordPrices(db, cloud, last)
   }
 
   return {

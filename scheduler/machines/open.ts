@@ -45,7 +45,7 @@ export function openMachines(env: SchedulerEnv, { db, bus, log, metrics, opened,
     pool: DEFAULT_POOL,
     nameOf: (nodeId) => serverName(env.RGRID_INSTALLATION, nodeId),
     meters,
-    tell: (nodeId, kind) => bus.publish(controlSubject(nodeId), Control, { kind }),
+    tell: (nodeId, kind) => bus.publish(controlSubject(nodeId), Control, kind === 'drain' ? { kind, patient: true } : { kind }),
   }
   return createMachineLoops(deps, env.RGRID_PLAN_SECONDS * 1000)
 }
