@@ -5,10 +5,11 @@ import { after, test } from 'node:test'
 import { pino } from 'pino'
 import { sql } from 'slonik'
 import { createDbPool } from '#store/pool.ts'
+import type { Server } from '../../../../scheduler/cloud/cloud.ts'
 import { createTestDatabase } from '../../../harness/database.ts'
+import { startHetzner } from '../../../harness/hetzner/stand-in.ts'
 import { assertSame, differences, enrolMachines, nodeRows, statesOf } from '../../../harness/machines/fleet.ts'
-import { createHttpCloud } from '../../../harness/machines/http-cloud.ts'
-import { startProvider } from '../../../harness/machines/provider.ts'
+import { createHetznerCloud } from '../../../harness/machines/hetzner-cloud.ts'
 import { createRounds, planFor, type Rounds } from '../../../harness/machines/rounds.ts'
 
 const PROCESS = join(import.meta.dirname, '../../../harness/machines/life-process.ts')
@@ -16,30 +17,63 @@ const PROCESS = join(import.meta.dirname, '../../../harness/machines/life-proces
 const database = await createTestDatabase()
 const admin = await createDbPool(database.adminUrl, 4)
 const db = await createDbPool(database.schedulerUrl, 4)
-const provider = await startProvider()
+/** What each server was given to boot with. */
+const userData = new Map<string, string>()
+const hetzner = await startHetzner({
+  limitPerHour: 1_000_000,
+  boot(server) {
+    userData.set(server.name, server.userData)
+    return undefined
+  },
+})
 after(async () => {
-  await provider.close()
+  await hetzner.stop()
   await Promise.all([admin.end(), db.end()])
   await database.drop()
 })
 
+/** What there is at the provider, whatever it is called and labelled. */
+function servers(): Server[] {
+  hetzner.settle()
+  return [...hetzner.world.servers.values()].map(({ id, name, status, type, location, createdMs }) => ({
+    id: String(id),
+    name,
+    nodeId: null,
+    serverType: type.name,
+    location: location.name,
+    status: status === 'initializing' ? 'starting' : status,
+    createdAtMs: createdMs,
+  }))
+}
+
+/** How many servers Hetzner has charged for in this test, if only for a moment. */
+const charged = () => hetzner.world.bill.charges.slice(chargesBefore).filter(({ kind }) => kind === 'server').length
+let chargesBefore = 0
+
 async function clear(): Promise<void> {
   await admin.query(sql.unsafe`truncate nodes, enrolment_tokens, cells, scaling cascade`)
-  Object.assign(provider, { servers: [], made: [], onCreate: () => undefined })
+  hetzner.faults.clear()
+  hetzner.world.servers.clear()
+  hetzner.world.addresses.clear()
+  chargesBefore = hetzner.world.bill.charges.length
 }
 
 /** Loops as a scheduler that starts now has them: nothing is known to them but what is written down. */
 const freshLoops = (wanted: number): Rounds =>
-  createRounds({ db, cloud: createHttpCloud(provider.url), log: pino({ level: 'silent' }), plan: planFor(() => wanted) })
+  createRounds({ db, cloud: createHetznerCloud(hetzner.url, hetzner.token), log: pino({ level: 'silent' }), plan: planFor(() => wanted) })
 
 /** Runs a scheduler's loops as a process of their own that kills itself at a point; 0: never. Returns the points it passed. */
 async function runProcess(life: Life, killAt: number): Promise<{ signal: string | null; points: string[] }> {
   const { promise, resolve, reject } = Promise.withResolvers<{ signal: string | null; points: string[] }>()
-  execFile(process.execPath, [PROCESS, database.schedulerUrl, provider.url, String(life.to), String(life.rounds), String(killAt)], (error, stdout, stderr) => {
-    const signal = error?.signal ?? null
-    if (error && signal !== 'SIGKILL') reject(new Error(stderr))
-    else resolve({ signal, points: stdout === '' ? [] : (JSON.parse(stdout) as string[]) })
-  })
+  execFile(
+    process.execPath,
+    [PROCESS, database.schedulerUrl, hetzner.url, hetzner.token, String(life.to), String(life.rounds), String(killAt)],
+    (error, stdout, stderr) => {
+      const signal = error?.signal ?? null
+      if (error && signal !== 'SIGKILL') reject(new Error(stderr))
+      else resolve({ signal, points: stdout === '' ? [] : (JSON.parse(stdout) as string[]) })
+    },
+  )
   return promise
 }
 
@@ -49,8 +83,8 @@ async function sweepsUntilSame(loops: Rounds): Promise<number> {
     await loops.provision()
     await loops.collect()
     await loops.sweep()
-    if ((await differences(admin, provider.servers)).length === 0) return sweeps
-    assert.ok(sweeps < 10, (await differences(admin, provider.servers)).join('\n'))
+    if ((await differences(admin, servers())).length === 0) return sweeps
+    assert.ok(sweeps < 10, (await differences(admin, servers())).join('\n'))
   }
 }
 
@@ -59,13 +93,13 @@ async function grow(machines: number): Promise<void> {
   for (let round = 0; (await statesOf(admin)).ready !== machines; round++) {
     assert.ok(round < 10, JSON.stringify(await nodeRows(admin)))
     await loops.all()
-    await enrolMachines(admin, provider.servers, provider.userData)
+    await enrolMachines(admin, servers(), userData)
   }
 }
 
 async function shrink(): Promise<void> {
   const loops = freshLoops(0)
-  for (let round = 0; provider.servers.length > 0 || (await nodeRows(admin)).some(({ state }) => state !== 'gone' && state !== 'failed'); round++) {
+  for (let round = 0; servers().length > 0 || (await nodeRows(admin)).some(({ state }) => state !== 'gone' && state !== 'failed'); round++) {
     assert.ok(round < 10, JSON.stringify(await nodeRows(admin)))
     await loops.all()
   }
@@ -90,7 +124,7 @@ const LIVES: Life[] = [
     to: 1,
     rounds: 1,
     async prepare() {
-      provider.onCreate = (order) => (order.location === 'here' ? { kind: 'no_capacity', code: 'resource_unavailable' } : undefined)
+      hetzner.faults.add({ method: 'POST', route: '/servers', cell: { location: 'fsn1' }, times: 1000, error: { code: 'resource_unavailable' } })
     },
   },
   {
@@ -99,8 +133,7 @@ const LIVES: Life[] = [
     to: 1,
     rounds: 1,
     async prepare() {
-      let lost = 0
-      provider.onCreate = () => (lost++ === 0 ? { kind: 'unknown_outcome', done: true } : undefined)
+      hetzner.faults.add({ method: 'POST', route: '/servers', drop: 'after' })
     },
   },
   { name: 'deleting machines', machines: 2, to: 0, rounds: 4, prepare: () => grow(2) },
@@ -131,9 +164,10 @@ for (const { life, points } of lives) {
       const sweeps = await sweepsUntilSame(freshLoops(life.to))
       assert.ok(sweeps <= 2, `${sweeps} sweeps`)
       if (life.to > 0) await grow(life.machines)
-      await assertSame(admin, provider.servers)
+      await assertSame(admin, servers())
       await shrink()
-      assert.equal(provider.made.length, life.machines, 'each machine is bought once')
+      assert.equal(charged(), life.machines, 'each machine is bought once')
+      assert.equal(hetzner.world.addresses.size, 0, 'no address is left')
       const states = await statesOf(admin)
       assert.deepEqual(states, { gone: life.machines }, 'each machine took work, and nothing else was begun')
       const tokens = await admin.oneFirst(sql.unsafe`select count(*)::int from enrolment_tokens where used_at is null`)
