@@ -12,8 +12,11 @@ export const ERROR_CODES = {
   conflict: { status: 409, title: 'The object is not in a state for this', exitCode: 1 },
   gone: { status: 410, title: 'No longer kept', exitCode: 3 },
   limit_exceeded: { status: 429, title: 'A limit is reached', exitCode: 5 },
+  timeout: { status: 408, title: 'The request took too long to arrive', exitCode: 5 },
   too_large: { status: 413, title: 'The request is too large', exitCode: 2 },
+  uri_too_long: { status: 414, title: 'The address is too long', exitCode: 2 },
   unsupported_media_type: { status: 415, title: 'Unsupported media type', exitCode: 2 },
+  headers_too_large: { status: 431, title: 'The headers are too large', exitCode: 2 },
   unavailable: { status: 503, title: 'Not available at the moment', exitCode: 5 },
   internal: { status: 500, title: 'Internal error', exitCode: 1 },
 } as const

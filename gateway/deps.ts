@@ -9,6 +9,7 @@ import type { WebhookTargets } from '#core/webhook-targets.ts'
 import type { Objects } from '#store/objects.ts'
 import type { DatabasePool } from '#store/pool.ts'
 import type { TenantDb } from '#store/tenant.ts'
+import type { HttpOptions } from './http-options.ts'
 import type { KnownLimits } from './limits/known-limits.ts'
 import type { Oidc } from './oidc/oidc.ts'
 
@@ -31,6 +32,7 @@ export interface GatewayDeps {
   /** What an hour of a slot costs, in microns. */
   slotHourMicrons: number
   webhookTargets: WebhookTargets
+  http: HttpOptions
   /** Takes tokens of people; without it only keys are taken. */
   oidc?: Pick<Oidc, 'verify' | 'logins'> | undefined
 }

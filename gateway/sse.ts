@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import type { OutgoingHttpHeaders } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { errorText } from '#core/errors.ts'
 import { after, every } from '#core/service/time.ts'
@@ -6,6 +7,8 @@ import { after, every } from '#core/service/time.ts'
 const HEARTBEAT_MS = 10_000
 /** How long a reader may take for the last bytes before the connection is cut. */
 const LAST_BYTES_MS = 2000
+/** After what time clients connect again to a gateway that stopped. */
+const RETRY_MS = { from: 500, to: 2500 }
 
 /** One event: `event` is its name, `id` what a client that connects again sends as `Last-Event-ID`. */
 export interface ServerSentEvent {
@@ -35,11 +38,10 @@ export async function sendEvents(
   // A write after the reader has gone is an error event, and one that nobody hears ends the process.
   raw.on('error', () => gone.abort())
   raw.writeHead(200, {
+    // What every answer carries.
+    ...(reply.getHeaders() as OutgoingHttpHeaders),
     'content-type': 'text/event-stream; charset=utf-8',
-    'cache-control': 'no-store',
     'x-accel-buffering': 'no',
-    'x-content-type-options': 'nosniff',
-    'x-request-id': request.id,
     // Kept alive after its end it would keep a gateway that stops from closing.
     connection: 'close',
   })
@@ -61,9 +63,14 @@ export async function sendEvents(
     if (!signal.aborted) request.log.warn({ error: errorText(error) }, 'an event stream broke')
   } finally {
     stopHeartbeat()
-    if (stopping.aborted && !gone.signal.aborted) raw.write(': the gateway stops; connect again\n\n')
+    if (stopping.aborted && !gone.signal.aborted) raw.write(`: the gateway stops; connect again\nretry: ${retryMs()}\n\n`)
     raw.end()
     const cut = after(LAST_BYTES_MS, () => raw.destroy())
     raw.once('close', cut)
   }
+}
+
+/** Spread, so that the followers of a gateway that stops do not all come to the next one at once. */
+function retryMs(): number {
+  return RETRY_MS.from + Math.floor(Math.random() * (RETRY_MS.to - RETRY_MS.from))
 }
