@@ -31,3 +31,8 @@ function matches(header: string | undefined, etag: string): boolean {
   const plain = etag.replace(/^W\//, '')
   return header.split(',').some((candidate) => candidate.trim() === '*' || candidate.trim().replace(/^W\//, '') === plain)
 }
+
+/** Options of a route whose answer is revalidated. */
+export function revalidated<T extends { config: object }>(options: T): T & { config: { revalidated: true } } {
+  return { ...options, config: { ...options.config, revalidated: true } }
+}
