@@ -17,7 +17,7 @@ export async function serveDocs(app: FastifyInstance): Promise<void> {
       staticCSP: POLICY,
       theme: { title: 'RGrid API' },
       uiConfig: {
-        url: '/openapi.json',
+        layout: 'BaseLayout',
         deepLinking: true,
         docExpansion: 'list',
         defaultModelsExpandDepth: 0,

@@ -4,7 +4,7 @@ import { accessExtension, accessWords } from '../openapi/access-words.ts'
 import { describe, type OpenApiDocument } from '../openapi/describe.ts'
 import { OPERATIONS } from '../openapi/operations.ts'
 
-const DESCRIPTION = `Runs short containerised jobs. [docs/API.md](https://rgrid.dev/docs/api) says how to use it: credentials, errors, pages, retries.
+const DESCRIPTION = `Runs short containerised jobs. \`docs/API.md\` says how to use it.
 
 - **Credentials**: \`Authorization: Bearer …\` with an API key or a token of somebody who signed in, or \`X-RGrid-Key: …\`.
 - **Errors** are problem documents (RFC 9457, \`application/problem+json\`) whose \`code\` is of a closed list; 429 and 503 say \`Retry-After\`.

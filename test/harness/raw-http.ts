@@ -16,6 +16,8 @@ export interface RawConnection {
   write(bytes: string | Buffer): void
   /** The next answer that has come whole, by its Content-Length. */
   answer(): Promise<RawAnswer>
+  /** Resolves when what came fits. */
+  received(fits: RegExp): Promise<void>
   /** All that came; resolves when the other side has ended properly, rejects when it cut the connection. */
   ended(): Promise<string>
   close(): void
@@ -45,9 +47,20 @@ export async function rawConnection(url: string): Promise<RawConnection> {
   })
   socket.on('end', () => end.resolve())
   await opened.promise
+  async function more(): Promise<void> {
+    if (socket.destroyed || socket.readableEnded) throw new Error(`the connection ended: ${JSON.stringify(whole)}`)
+    await new Promise<void>((resolve) => {
+      wake = resolve
+      socket.once('close', () => resolve())
+    })
+  }
   return {
     socket,
     write: (bytes) => void socket.write(bytes),
+    received: (fits) =>
+      withDeadline(String(fits), DEADLINE_MS, async () => {
+        while (!fits.test(whole)) await more()
+      }),
     answer: () =>
       withDeadline('an answer', DEADLINE_MS, async () => {
         for (;;) {
@@ -56,11 +69,7 @@ export async function rawConnection(url: string): Promise<RawConnection> {
             received = received.slice(taken.length)
             return taken.answer
           }
-          if (socket.destroyed || socket.readableEnded) throw new Error(`the connection ended without an answer: ${JSON.stringify(whole)}`)
-          await new Promise<void>((resolve) => {
-            wake = resolve
-            socket.once('close', () => resolve())
-          })
+          await more()
         }
       }),
     ended: () => withDeadline('the end', DEADLINE_MS, () => end.promise.then(() => whole)),
