@@ -1,5 +1,5 @@
 import { type Static, Type } from '@sinclair/typebox'
-import { maybe, Time, words } from './api.ts'
+import { maybe, pageOf, Time, words } from './api.ts'
 
 /** What the REST API answers nodes and operators. */
 
@@ -21,7 +21,9 @@ export const NodeView = Type.Object({
 export type NodeView = Static<typeof NodeView>
 
 /** All nodes. */
-export const NodeList = Type.Object({ items: Type.Array(NodeView) })
+export const NodeList = pageOf(NodeView)
+/** See the schema of the same name. */
+export type NodeList = Static<typeof NodeList>
 
 /** What a new node says of itself; the token is used up by it. `publicKey` is the node's own NATS user nkey. */
 export const EnrolRequest = Type.Object(

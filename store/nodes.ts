@@ -2,6 +2,7 @@ import { type Static, Type } from '@sinclair/typebox'
 import { sql } from 'slonik'
 import { newId } from '#core/ids.ts'
 import type { EnrolRequest, NodeView } from '#core/operator-api.ts'
+import { type Page, type PageWish, toPage } from './page.ts'
 import type { Db } from './pool.ts'
 import { row } from './row.ts'
 import { hashSecret } from './secrets.ts'
@@ -57,9 +58,11 @@ const NODE = sql.fragment`
     coalesce((select sum(slots) from attempts where node_id = n.id and finished_at is null), 0)::int as used_slots
   from nodes n where n.state <> 'gone'`
 
-/** The nodes that are not gone, the newest first, with the slots that live leases use. */
-export async function listNodes(db: Db): Promise<NodeView[]> {
-  return (await db.any(sql.type(row(NodeRow))`${NODE} order by n.enrolled_at desc limit 1000`)).map(toView)
+/** A page of the nodes that are not gone, the newest first, with the slots that live leases use. */
+export async function listNodes(db: Db, { after, limit }: PageWish<string>): Promise<Page<NodeView, string>> {
+  const older = after === undefined ? sql.fragment`true` : sql.fragment`n.id < ${after}`
+  const rows = await db.any(sql.type(row(NodeRow))`${NODE} and ${older} order by n.id desc limit ${limit + 1}`)
+  return toPage(rows, limit, toView, ({ id }) => id)
 }
 
 /** The same of one node; undefined when there is none of this id, or it is gone. */

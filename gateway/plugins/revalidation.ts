@@ -18,7 +18,8 @@ export function revalidateAnswers(app: FastifyInstance): void {
     if (!request.routeOptions.config.revalidated || reply.statusCode !== 200 || typeof payload !== 'string') return payload
     const etag = `W/"${createHash('sha256').update(payload).digest('base64url').slice(0, 27)}"`
     // Of one caller; and asked for each time, as it may change at any time.
-    reply.headers({ etag, 'cache-control': 'private, no-cache', vary: 'authorization, x-rgrid-key, x-rgrid-account' })
+    const vary = [reply.getHeader('vary'), 'authorization, x-rgrid-key, x-rgrid-account'].filter((part) => part !== undefined)
+    reply.headers({ etag, 'cache-control': 'private, no-cache', vary: vary.join(', ') })
     if (!matches(request.headers['if-none-match'], etag)) return payload
     reply.code(304).removeHeader('content-type').removeHeader('content-length')
     return null

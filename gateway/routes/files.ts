@@ -11,9 +11,13 @@ import { dbOf, principalOf } from '../access/authorise.ts'
 import type { RouteOptions } from '../deps.ts'
 import { type Made, once, sendAnswer } from '../idempotent.ts'
 import { requireStorage } from '../limits/admission.ts'
+import { pageQuery, positionOf, sendPage } from '../pages.ts'
+import { UNCOMPRESSED } from '../plugins/compression.ts'
+import { revalidated } from '../plugins/revalidation.ts'
 import { noJob } from './jobs.ts'
 
 const Id = Type.Object({ id: Type.String() })
+const ArtifactQuery = Type.Object(pageQuery(1000, 1000), { additionalProperties: false })
 
 /** Uploads (known by their content) and artifacts. The bytes go straight to the object store and back. */
 export const fileRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { deps, known }) => {
@@ -23,6 +27,7 @@ export const fileRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, {
     '/projects/:slug/files',
     {
       ...inProject('files:write'),
+      ...UNCOMPRESSED,
       schema: {
         summary: 'Announce a file by its SHA-256: it is there already, or how to upload it',
         params: Type.Object({ slug: Type.String() }),
@@ -55,17 +60,25 @@ export const fileRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, {
 
   app.get(
     '/jobs/:id/artifacts',
-    { ...ofObject('job', 'files:read'), schema: { summary: 'The outputs of a job', params: Id, response: { 200: ArtifactList } } },
-    async (request) => {
+    {
+      ...revalidated(ofObject('job', 'files:read')),
+      schema: { summary: 'The outputs of a job', params: Id, querystring: ArtifactQuery, response: { 200: ArtifactList } },
+    },
+    async (request, reply) => {
       const { projectId } = principalOf(request)
       if (!(await readJobView(dbOf(request), projectId, request.params.id))) throw noJob(request.params.id)
-      return { items: await listArtifacts(dbOf(request), request.params.id) }
+      const wish = { after: positionOf(request, 'text'), limit: request.query.limit ?? 1000 }
+      return sendPage(request, reply, await listArtifacts(dbOf(request), request.params.id, wish))
     },
   )
 
   app.get(
     '/artifacts/:id/download',
-    { ...ofObject('artifact', 'files:read'), schema: { summary: 'Redirects to where an output can be fetched', params: Id, response: { 302: Download } } },
+    {
+      ...ofObject('artifact', 'files:read'),
+      ...UNCOMPRESSED,
+      schema: { summary: 'Redirects to where an output can be fetched', params: Id, response: { 302: Download } },
+    },
     async (request, reply) => {
       const artifact = await findArtifact(dbOf(request), principalOf(request).projectId, request.params.id)
       if (!artifact) throw new RGridError('not_found', `there is no artifact ${request.params.id} in this project`)

@@ -14,8 +14,10 @@ import { dbOf, depsOf, principalOf } from '../access/authorise.ts'
 import { audit, deedOf } from '../audit.ts'
 import type { RouteOptions } from '../deps.ts'
 import { once, sendAnswer } from '../idempotent.ts'
-import { afterCancel, checkFiles, checkProject, decodeCursor, encodeCursor } from '../job-commands.ts'
+import { afterCancel, checkFiles, checkProject } from '../job-commands.ts'
 import { checkSize, requireRoom } from '../limits/admission.ts'
+import { pageQuery, positionOf, sendPage } from '../pages.ts'
+import { revalidated } from '../plugins/revalidation.ts'
 import { traceOf } from '../plugins/trace.ts'
 import { checkSecrets } from '../secret-checks.ts'
 import { createSubmitDesk } from '../submit-desk.ts'
@@ -31,8 +33,7 @@ const ListQuery = Type.Object(
     batch: Type.Optional(Type.String()),
     name: Type.Optional(Type.String()),
     label: Type.Optional(Type.Union([Type.String(), Type.Array(Type.String())], { description: 'key=value; may be repeated' })),
-    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 200, default: 50 })),
-    cursor: Type.Optional(Type.String()),
+    ...pageQuery(50, 200),
   },
   { additionalProperties: false },
 )
@@ -77,27 +78,27 @@ export const jobRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
   app.get(
     '/projects/:slug/jobs',
     {
-      ...inProject('jobs:read'),
+      ...revalidated(inProject('jobs:read')),
       schema: { summary: 'List jobs, newest first; those of a batch in its order', params: Slug, querystring: ListQuery, response: { 200: JobPage } },
     },
-    async (request) => {
+    async (request, reply) => {
       const principal = principalOf(request)
-      const { state, batch, name, label, limit, cursor } = request.query
-      const { items, next } = await listJobs(dbOf(request), principal.projectId, {
+      const { state, batch, name, label, limit = 50 } = request.query
+      const page = await listJobs(dbOf(request), principal.projectId, {
         states: state?.split(','),
         batchId: batch,
         name,
         labels: parseLabels(label),
-        after: cursor === undefined ? undefined : decodeCursor(cursor),
-        limit: limit ?? 50,
+        after: positionOf(request, 'number'),
+        limit,
       })
-      return { items, nextCursor: next === null ? null : encodeCursor(next) }
+      return sendPage(request, reply, page)
     },
   )
 
   app.get(
     '/jobs/:id',
-    { ...ofObject('job', 'jobs:read'), schema: { summary: 'A job with its attempts', params: Id, response: { 200: JobDetail } } },
+    { ...revalidated(ofObject('job', 'jobs:read')), schema: { summary: 'A job with its attempts', params: Id, response: { 200: JobDetail } } },
     async (request) => {
       const job = await readJob(dbOf(request), principalOf(request).projectId, request.params.id)
       if (!job) throw noJob(request.params.id)

@@ -4,7 +4,7 @@ import type { FastifyRequest } from 'fastify'
 import { SCOPES } from '#core/access.ts'
 import { maybe } from '#core/api.ts'
 import { RGridError } from '#core/errors.ts'
-import { KeyRotation, KeyView, NewKeyBody, NewKeyView } from '#core/key-api.ts'
+import { KeyList, KeyRotation, KeyView, NewKeyBody, NewKeyView } from '#core/key-api.ts'
 import { createKey, listKeys, lockKey, readKey, replaceKey, revokeKey } from '#store/api-keys.ts'
 import type { Tx } from '#store/pool.ts'
 import { inProject, ofObject } from '../access/access.ts'
@@ -13,6 +13,9 @@ import { may, mayGive } from '../access/caller.ts'
 import { audit } from '../audit.ts'
 import type { RouteOptions } from '../deps.ts'
 import { once, sendAnswer } from '../idempotent.ts'
+import { PlainPage, positionOf, sendPage } from '../pages.ts'
+import { UNCOMPRESSED } from '../plugins/compression.ts'
+import { revalidated } from '../plugins/revalidation.ts'
 
 const Slug = Type.Object({ slug: Type.String() })
 const Id = Type.Object({ id: Type.String() })
@@ -23,16 +26,22 @@ export const keyRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
   app.get(
     '/projects/:slug/keys',
     {
-      ...inProject('keys:read'),
-      schema: { summary: 'The API keys of a project', params: Slug, response: { 200: Type.Object({ items: Type.Array(KeyView) }) } },
+      ...revalidated(inProject('keys:read')),
+      schema: { summary: 'The API keys of a project', params: Slug, querystring: PlainPage, response: { 200: KeyList } },
     },
-    async (request) => ({ items: await listKeys(dbOf(request), principalOf(request).projectId) }),
+    async (request, reply) =>
+      sendPage(
+        request,
+        reply,
+        await listKeys(dbOf(request), principalOf(request).projectId, { after: positionOf(request, 'text'), limit: request.query.limit ?? 200 }),
+      ),
   )
 
   app.post(
     '/projects/:slug/keys',
     {
       ...inProject('keys:admin'),
+      ...UNCOMPRESSED,
       schema: { summary: 'Make an API key; it is answered this once', params: Slug, body: NewKeyBody, response: { 201: NewKeyView } },
     },
     async (request, reply) => {
@@ -58,6 +67,7 @@ export const keyRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
     '/keys/:id/rotate',
     {
       ...ofObject('key', 'keys:admin'),
+      ...UNCOMPRESSED,
       schema: {
         summary: 'Make a key in the place of another one, which still works for a while',
         params: Id,

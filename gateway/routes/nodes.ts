@@ -11,6 +11,9 @@ import { OPEN, OPERATORS } from '../access/access.ts'
 import { callerOf, dbOf } from '../access/authorise.ts'
 import { audit } from '../audit.ts'
 import type { RouteOptions } from '../deps.ts'
+import { PlainPage, positionOf, sendPage } from '../pages.ts'
+import { UNCOMPRESSED } from '../plugins/compression.ts'
+import { revalidated } from '../plugins/revalidation.ts'
 
 /** How far a node's clock may be off when it asks for a fresh credential. */
 const CLOCK_SKEW_MS = 60_000
@@ -29,7 +32,11 @@ export const nodeDoorRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (ap
 
   app.post(
     '/nodes/enrol',
-    { ...OPEN, schema: { summary: 'Become a node, with a one-time token', security: [], body: EnrolRequest, response: { 201: NodeCredential } } },
+    {
+      ...OPEN,
+      ...UNCOMPRESSED,
+      schema: { summary: 'Become a node, with a one-time token', security: [], body: EnrolRequest, response: { 201: NodeCredential } },
+    },
     async (request, reply) => {
       if (!isUserKey(request.body.publicKey)) throw validationError([{ path: 'publicKey', message: 'is not the public key of a NATS user' }])
       const enrolled = await enrolNode(deps.pool, request.body)
@@ -43,6 +50,7 @@ export const nodeDoorRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (ap
     '/nodes/:id/credentials',
     {
       ...OPEN,
+      ...UNCOMPRESSED,
       schema: {
         summary: 'A fresh credential for a node',
         security: [],
@@ -73,9 +81,12 @@ const COMMANDS = {
 
 /** What operators see of nodes, and tell them. */
 export const nodeRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { deps }) => {
-  app.get('/nodes', { ...OPERATORS, schema: { summary: 'The nodes', response: { 200: NodeList } } }, async (request) => ({
-    items: await listNodes(dbOf(request)),
-  }))
+  app.get(
+    '/nodes',
+    { ...revalidated(OPERATORS), schema: { summary: 'The nodes', querystring: PlainPage, response: { 200: NodeList } } },
+    async (request, reply) =>
+      sendPage(request, reply, await listNodes(dbOf(request), { after: positionOf(request, 'text'), limit: request.query.limit ?? 200 })),
+  )
 
   for (const kind of ['drain', 'resume'] as const) {
     const schema = { summary: COMMANDS[kind], params: Type.Object({ id: Type.String() }), response: { 200: NodeView } }

@@ -9,6 +9,8 @@ import { inProject } from '../access/access.ts'
 import { dbOf, principalOf } from '../access/authorise.ts'
 import { audit } from '../audit.ts'
 import type { RouteOptions } from '../deps.ts'
+import { PlainPage, positionOf, sendPage } from '../pages.ts'
+import { revalidated } from '../plugins/revalidation.ts'
 
 const Slug = Type.Object({ slug: Type.String() })
 const One = Type.Object({ slug: Type.String(), name: SecretName })
@@ -45,8 +47,16 @@ export const secretRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app,
 
   app.get(
     '/projects/:slug/secrets',
-    { ...inProject('secrets:read'), schema: { summary: 'The secrets of a project, without what they hold', params: Slug, response: { 200: SecretList } } },
-    async (request) => ({ items: await listSecrets(dbOf(request), principalOf(request).projectId) }),
+    {
+      ...revalidated(inProject('secrets:read')),
+      schema: { summary: 'The secrets of a project, without what they hold', params: Slug, querystring: PlainPage, response: { 200: SecretList } },
+    },
+    async (request, reply) =>
+      sendPage(
+        request,
+        reply,
+        await listSecrets(dbOf(request), principalOf(request).projectId, { after: positionOf(request, 'text'), limit: request.query.limit ?? 200 }),
+      ),
   )
 
   app.delete(

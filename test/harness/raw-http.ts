@@ -18,6 +18,8 @@ export interface RawConnection {
   answer(): Promise<RawAnswer>
   /** Resolves when what came fits. */
   received(fits: RegExp): Promise<void>
+  /** What came until now. */
+  sofar(): string
   /** All that came; resolves when the other side has ended properly, rejects when it cut the connection. */
   ended(): Promise<string>
   close(): void
@@ -72,6 +74,7 @@ export async function rawConnection(url: string): Promise<RawConnection> {
           await more()
         }
       }),
+    sofar: () => whole,
     ended: () => withDeadline('the end', DEADLINE_MS, () => end.promise.then(() => whole)),
     close: () => void socket.destroy(),
   }
