@@ -120,6 +120,8 @@ export type WebhookWithSecret = Static<typeof WebhookWithSecret>
 
 /** A range of deliveries by when they were written. */
 export const RedeliverRange = Type.Object({ since: Time, until: Time, state: Type.Optional(oneOf(['failed', 'all'])) }, strict)
+/** See the schema of the same name. */
+export type RedeliverRange = Static<typeof RedeliverRange>
 
 /** What a list of deliveries may be narrowed to. */
 export const DeliveryQuery = Type.Object(
@@ -134,3 +136,5 @@ export const DeliveryQuery = Type.Object(
   },
   strict,
 )
+/** See the schema of the same name. */
+export type DeliveryQuery = Static<typeof DeliveryQuery>

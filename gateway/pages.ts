@@ -1,18 +1,8 @@
 import { createHash } from 'node:crypto'
-import { Type } from '@sinclair/typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { validationError } from '#core/errors.ts'
 import type { Page } from '#store/page.ts'
 import { callerOf } from './access/authorise.ts'
-
-/** What a list that is read page by page takes in its query, besides its filters. */
-export const pageQuery = (byDefault: number, most: number) => ({
-  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: most, default: byDefault, description: 'so many at most' })),
-  cursor: Type.Optional(Type.String({ maxLength: 2048, description: '`nextCursor` of the page before, with the same filters' })),
-})
-
-/** Of lists whose filters are none: short ones, as a rule. */
-export const PlainPage = Type.Object(pageQuery(200, 1000), { additionalProperties: false })
 
 interface Query {
   limit?: number

@@ -24,10 +24,10 @@ export const nodesCommand: Command = {
 
 async function ask(client: Context['client'], args: readonly string[]): Promise<NodeView[]> {
   const [verb = 'list', id, ...more] = args
-  if (verb === 'list' && id === undefined) return (await client().get<{ items: NodeView[] }>('/v1/nodes')).items
+  if (verb === 'list' && id === undefined) return Array.fromAsync(client().all('GET /v1/nodes'))
   if ((verb !== 'drain' && verb !== 'resume') || !id || more.length > 0)
     throw new UsageError('say "rgrid nodes", "rgrid nodes drain NODE" or "rgrid nodes resume NODE"')
-  return [await client().post<NodeView>(`/v1/nodes/${encodeURIComponent(id)}/${verb}`, undefined, { repeatable: true })]
+  return [await client().call(`POST /v1/nodes/:id/${verb}`, { params: { id } })]
 }
 
 function toRow(node: NodeView): string[] {

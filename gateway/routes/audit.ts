@@ -2,11 +2,12 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { type Static, Type } from '@sinclair/typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { AuditPage } from '#core/account-api.ts'
+import { pageQuery } from '#core/list-api.ts'
 import { listDeeds } from '#store/audit.ts'
 import { inAccount, inProject } from '../access/access.ts'
 import { callerOf, dbOf, projectOf } from '../access/authorise.ts'
 import type { RouteOptions } from '../deps.ts'
-import { pageQuery, positionOf, sendPage } from '../pages.ts'
+import { positionOf, sendPage } from '../pages.ts'
 
 const Query = Type.Object(
   {

@@ -2,6 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
 import { ArtifactList, Download, FileRequest, FileView } from '#core/api.ts'
 import { RGridError } from '#core/errors.ts'
+import { ArtifactQuery } from '#core/list-api.ts'
 import { nowMs } from '#core/service/time.ts'
 import { findArtifact, listArtifacts } from '#store/artifacts.ts'
 import { ensureFile, markFileReady } from '#store/files.ts'
@@ -11,13 +12,12 @@ import { dbOf, principalOf } from '../access/authorise.ts'
 import type { RouteOptions } from '../deps.ts'
 import { type Made, once, sendAnswer } from '../idempotent.ts'
 import { requireStorage } from '../limits/admission.ts'
-import { pageQuery, positionOf, sendPage } from '../pages.ts'
+import { positionOf, sendPage } from '../pages.ts'
 import { UNCOMPRESSED } from '../plugins/compression.ts'
 import { revalidated } from '../plugins/revalidation.ts'
 import { noJob } from './jobs.ts'
 
 const Id = Type.Object({ id: Type.String() })
-const ArtifactQuery = Type.Object(pageQuery(1000, 1000), { additionalProperties: false })
 
 /** Uploads (known by their content) and artifacts. The bytes go straight to the object store and back. */
 export const fileRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { deps, known }) => {

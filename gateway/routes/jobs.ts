@@ -4,8 +4,8 @@ import { wakeNodes } from '#bus/wake.ts'
 import { CancelResult, JobDetail, JobPage, JobView } from '#core/api.ts'
 import { RGridError } from '#core/errors.ts'
 import { JobSpec } from '#core/job/spec.ts'
-import { JOB_STATES } from '#core/job/state.ts'
 import { validateJob } from '#core/job/validate.ts'
+import { JobQuery } from '#core/list-api.ts'
 import { cancelJob } from '#store/job-cancel.ts'
 import { listJobs, readJob, readJobView } from '#store/job-query.ts'
 import { prepareJob, storeJobs, viewNewJob } from '#store/new-jobs.ts'
@@ -16,7 +16,7 @@ import type { RouteOptions } from '../deps.ts'
 import { once, sendAnswer } from '../idempotent.ts'
 import { afterCancel, checkFiles, checkProject } from '../job-commands.ts'
 import { checkSize, requireRoom } from '../limits/admission.ts'
-import { pageQuery, positionOf, sendPage } from '../pages.ts'
+import { positionOf, sendPage } from '../pages.ts'
 import { revalidated } from '../plugins/revalidation.ts'
 import { traceOf } from '../plugins/trace.ts'
 import { checkSecrets } from '../secret-checks.ts'
@@ -25,18 +25,6 @@ import { checkWebhook } from '../webhook-checks.ts'
 
 const Slug = Type.Object({ slug: Type.String() })
 const Id = Type.Object({ id: Type.String() })
-const ListQuery = Type.Object(
-  {
-    state: Type.Optional(
-      Type.String({ pattern: `^(${JOB_STATES.join('|')})(,(${JOB_STATES.join('|')}))*$`, description: 'one or more states, separated by commas' }),
-    ),
-    batch: Type.Optional(Type.String()),
-    name: Type.Optional(Type.String()),
-    label: Type.Optional(Type.Union([Type.String(), Type.Array(Type.String())], { description: 'key=value; may be repeated' })),
-    ...pageQuery(50, 200),
-  },
-  { additionalProperties: false },
-)
 
 /** Submit, list, get and cancel jobs. */
 export const jobRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { deps, known }) => {
@@ -79,7 +67,7 @@ export const jobRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
     '/projects/:slug/jobs',
     {
       ...revalidated(inProject('jobs:read')),
-      schema: { summary: 'List jobs, newest first; those of a batch in its order', params: Slug, querystring: ListQuery, response: { 200: JobPage } },
+      schema: { summary: 'List jobs, newest first; those of a batch in its order', params: Slug, querystring: JobQuery, response: { 200: JobPage } },
     },
     async (request, reply) => {
       const principal = principalOf(request)

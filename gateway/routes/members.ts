@@ -4,6 +4,7 @@ import type { FastifyRequest } from 'fastify'
 import type { Role } from '#core/access.ts'
 import { MemberList, MemberRole, MemberView } from '#core/account-api.ts'
 import { RGridError, validationError } from '#core/errors.ts'
+import { PlainPage } from '#core/list-api.ts'
 import { type Circle, countOwners, listMembers, lockMember, readMember, removeMember, setMember } from '#store/members.ts'
 import type { Tx } from '#store/pool.ts'
 import { inAccount, inProject } from '../access/access.ts'
@@ -11,7 +12,7 @@ import { callerOf, dbOf, projectOf } from '../access/authorise.ts'
 import { mayAppoint } from '../access/caller.ts'
 import { audit } from '../audit.ts'
 import type { RouteOptions } from '../deps.ts'
-import { PlainPage, positionOf, sendPage } from '../pages.ts'
+import { positionOf, sendPage } from '../pages.ts'
 
 const UserId = { userId: Type.String() }
 
