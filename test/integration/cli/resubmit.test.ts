@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { type AddressInfo, connect, createServer } from 'node:net'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { after, before, test } from 'node:test'
 import { sql } from 'slonik'
 import { createClient } from '../../../cli/client.ts'
@@ -14,7 +14,9 @@ after(() => gateway.stop())
 /** A way to the gateway that swallows the first answers and cuts the connection instead. */
 async function losingAnswers(url: string, count: number) {
   let lost = 0
+  const open = new Set<Socket>()
   const server = createServer((socket) => {
+    open.add(socket)
     const { hostname, port } = new URL(url)
     const onward = connect({ host: hostname, port: Number(port) })
     socket.pipe(onward)
@@ -33,7 +35,10 @@ async function losingAnswers(url: string, count: number) {
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     lost: () => lost,
-    close: () => new Promise((resolve) => server.close(resolve)),
+    close() {
+      for (const socket of open) socket.destroy()
+      return new Promise((resolve) => server.close(resolve))
+    },
   }
 }
 
