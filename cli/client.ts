@@ -82,9 +82,10 @@ export function createClient(profile: Profile): Client {
       do {
         const { query: filters } = (given ?? {}) as AnyRequest
         const query: object = { ...filters, ...(cursor === null ? {} : { cursor }) }
-        const page: { items: unknown[]; nextCursor: string | null } = await call(name, ...([{ ...given, query }] as unknown as RequestOf<R>))
+        const page: { items: unknown[]; nextCursor?: string | null } = await call(name, ...([{ ...given, query }] as unknown as RequestOf<R>))
         yield* page.items as ItemOf<R>[]
-        cursor = page.nextCursor
+        // A gateway of before there were pages answers the whole list, and says nothing of more.
+        cursor = page.nextCursor ?? null
       } while (cursor !== null)
     },
     async stream(path, headers, signal) {

@@ -133,6 +133,12 @@ test('all items of a list are read, page by page, with its filters', async () =>
   )
 })
 
+test('a list that says nothing of pages is whole', async () => {
+  const { client, asked } = await serve((response) => send(response, 200, { items: [1] }))
+  assert.deepEqual(await Array.fromAsync(client.all('GET /v1/nodes')), [1])
+  assert.equal(asked.length, 1)
+})
+
 test('what does not answer as RGrid does is said so', async () => {
   const { client } = await serve((response) => response.writeHead(200, { 'content-type': 'text/html' }).end('<html>'))
   await assert.rejects(client.call('GET /v1/doctor'), /does not answer as RGrid does/)
