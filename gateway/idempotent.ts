@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { RGridError, validationError } from '#core/errors.ts'
-import { beginRequest, endRequest, type RequestName } from '#store/idempotency.ts'
+import { answerContext, beginRequest, endRequest, type RequestName } from '#store/idempotency.ts'
 import type { Tx } from '#store/pool.ts'
 import { callerOf, dbOf, projectOf } from './access/authorise.ts'
 import type { GatewayDeps } from './deps.ts'
@@ -36,7 +36,7 @@ export async function once<T>(
   const name = nameOf(request, content)
   return dbOf(request).transaction(async (tx) => {
     if (!name) return { location: undefined, status: 201, replayed: false, ...(await work(tx)) }
-    const context = `answer/${name.accountId}/${name.scope}/${name.key}`
+    const context = answerContext(name)
     const known = await beginRequest(tx, name)
     if (known.state === 'other') throw validationError([{ path: 'Idempotency-Key', message: 'was used for another request; a new request needs a new key' }])
     if (known.state === 'done') return { ...(JSON.parse(deps.sealer.open(known.answer, context)) as Answer<T>), replayed: true }
