@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox'
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import websocket from '@fastify/websocket'
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from 'fastify'
 import { RGridError } from '#core/errors.ts'
@@ -31,6 +31,7 @@ import { secretRoutes } from './routes/secrets.ts'
 import { signInRoutes } from './routes/sign-in.ts'
 import { webhookDeliveryRoutes } from './routes/webhook-deliveries.ts'
 import { webhookRoutes } from './routes/webhooks.ts'
+import { validatorCompiler } from './validation.ts'
 
 const MAX_BODY_BYTES = 4 * 2 ** 20
 
@@ -52,7 +53,7 @@ export async function buildApp(deps: GatewayDeps): Promise<FastifyInstance> {
     // The longest that an address holds is the name of a secret.
     routerOptions: { maxParamLength: 1024 },
   }).withTypeProvider<TypeBoxTypeProvider>()
-  app.setValidatorCompiler(TypeBoxValidatorCompiler)
+  app.setValidatorCompiler(validatorCompiler)
   app.removeContentTypeParser('text/plain')
   registerErrors(app as unknown as FastifyInstance)
   traceRequests(app as unknown as FastifyInstance, deps.tracer)

@@ -59,6 +59,7 @@ function nameOf(request: FastifyRequest, content: string | undefined): RequestNa
   // A structured header would be in quotes: both forms are the same key.
   const plain = typeof key === 'string' ? key.replace(/^"(.*)"$/, '$1') : ''
   if (!KEY.test(plain)) throw new RGridError('bad_request', 'Idempotency-Key: must be 1 to 255 visible ASCII characters, such as a UUID')
-  const asked = createHash('sha256').update(`${request.method} ${request.url}\n${content ?? JSON.stringify(request.body ?? null)}`)
+  // Of who asks, too: an answer may hold a key, which is for nobody else who hears of the name of the request.
+  const asked = createHash('sha256').update(`${callerOf(request).id} ${request.method} ${request.url}\n${content ?? JSON.stringify(request.body ?? null)}`)
   return { accountId: callerOf(request).accountId, scope: projectOf(request)?.id ?? 'account', key: plain, hash: asked.digest() }
 }
