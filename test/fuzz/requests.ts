@@ -100,7 +100,8 @@ function segment(operation: Operation, { name }: Parameter, objects: ReadonlyMap
   // The project that everything is in is not to go.
   if (operation.name === 'DELETE /v1/projects/{slug}') return fc.constantFrom('none-of-this-name', 'sibling')
   const kind = name === 'id' ? (operation.path.split('/')[2] ?? '') : name === 'deliveryId' ? 'deliveries' : name
-  const known = objects.get(kind) ?? []
+  // What others ask for is not to go before they have.
+  const known = (operation.method === 'DELETE' ? objects.get(`doomed ${kind}`) : undefined) ?? objects.get(kind) ?? []
   // The newest ones and the first ones: the list grows.
   const some = [...known.slice(0, 5), ...known.slice(-15)]
   return fc.oneof(
@@ -189,6 +190,7 @@ function hintsOf(objects: ReadonlyMap<string, string[]>): Hints {
     secret: fc.constantFrom('A_SECRET', 'ANOTHER'),
     sha256: fc.constantFrom('a'.repeat(64), 'b'.repeat(64), 'c'.repeat(64)),
     token: known('tokens'),
+    publicKey: known('publicKeys'),
     job: known('jobs'),
     batch: known('batches'),
     project: fc.constant('default'),

@@ -1,5 +1,6 @@
 import type { AddressInfo } from 'node:net'
 import { sql } from 'slonik'
+import { createNodeKey } from '#bus/credentials.ts'
 import { newId } from '#core/ids.ts'
 import { createApiKey, createEnrolmentToken } from '#store/bootstrap.ts'
 import { startGateway, type TestGateway } from '../harness/gateway.ts'
@@ -51,6 +52,7 @@ export async function startWorld(): Promise<World> {
       userId: [await member('guest-1'), await member('guest-2'), 'user_nobody'],
       slug: ['default'],
       name: ['A_SECRET', 'ANOTHER', 'NEW_ONE'],
+      publicKeys: Array.from({ length: 5 }, () => createNodeKey().publicKey),
       tokens: await spare(20, () => createEnrolmentToken(admin, 3600)),
     }),
   )
@@ -74,6 +76,11 @@ export async function startWorld(): Promise<World> {
       await admin.query(sql.unsafe`delete from secrets`)
       const webhooks = await spare(4, (i) => made('POST', '/v1/projects/default/webhooks', { url: `https://example.com/${i}`, events: ['job.failed'] }))
       objects.set('webhooks', webhooks)
+      objects.set(
+        'doomed webhooks',
+        await spare(2, (i) => made('POST', '/v1/projects/default/webhooks', { url: `https://example.com/doomed/${i}`, events: ['job.failed'] })),
+      )
+      objects.set('doomed keys', await spare(2, (i) => made('POST', '/v1/projects/default/keys', { name: `doomed ${i}`, scopes: ['jobs:read'] })))
       objects.set('deliveries', await spare(4, () => made('POST', `/v1/webhooks/${webhooks[0]}/test`, undefined)))
       objects.set('keys', await spare(4, (i) => made('POST', '/v1/projects/default/keys', { name: `spare ${i}`, scopes: ['jobs:read'] })))
       objects.set('jobs', [job.jobId, ...(await spare(4, () => factory.job()))])

@@ -10,9 +10,9 @@ before(async () => {
 after(() => world.stop())
 
 test('no request breaks the gateway, hangs, is refused without a known code, or stores something though it is refused', async () => {
-  const { requests, repeats, counts, failures } = await fuzz(world, 1500, 7)
+  const { requests, repeats, counts, failures } = await fuzz(world, 1000, 7)
   assert.deepEqual(failures, [])
-  assert.ok(requests >= 1500 && repeats > 500, `${requests} requests, ${repeats} repeats`)
+  assert.ok(requests >= 1000 && repeats > 400, `${requests} requests, ${repeats} repeats`)
   assert.equal(counts.size, world.operations.length, 'every route was asked')
   const of = (status: number) => [...counts.values()].reduce((sum, byStatus) => sum + (byStatus.get(status) ?? 0), 0)
   // What is taken, and each way to be refused: else the requests would be no test of anything.
