@@ -30,6 +30,15 @@ export interface Issue {
   message: string
 }
 
+// What is answered says back what was asked: a small request must not make a large answer.
+const MAX_ISSUES = 50
+const MAX_PATH = 300
+const MAX_MESSAGE = 2000
+
+function shortened(text: string, length: number): string {
+  return text.length <= length ? text : `${text.slice(0, length).toWellFormed()}…`
+}
+
 /** An error that may be shown to the user: its message holds no secret and says what to do next. */
 export class RGridError extends Error {
   readonly code: ErrorCode
@@ -38,10 +47,12 @@ export class RGridError extends Error {
   readonly retryAfterSeconds: number | undefined
 
   constructor(code: ErrorCode, message: string, options: { issues?: readonly Issue[]; cause?: unknown; retryAfterSeconds?: number } = {}) {
-    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    super(shortened(message, MAX_MESSAGE), options.cause === undefined ? undefined : { cause: options.cause })
     this.name = 'RGridError'
     this.code = code
-    this.issues = options.issues ?? []
+    this.issues = (options.issues ?? [])
+      .slice(0, MAX_ISSUES)
+      .map(({ path, message: what }) => ({ path: shortened(path, MAX_PATH), message: shortened(what, MAX_MESSAGE) }))
     this.retryAfterSeconds = options.retryAfterSeconds
   }
 }

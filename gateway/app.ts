@@ -1,4 +1,4 @@
-import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox'
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import websocket from '@fastify/websocket'
 import fastify, { type FastifyInstance, LogController } from 'fastify'
 import { authoriseRequests } from './access/authorise.ts'
@@ -39,6 +39,7 @@ import { secretRoutes } from './routes/secrets.ts'
 import { signInRoutes } from './routes/sign-in.ts'
 import { webhookDeliveryRoutes } from './routes/webhook-deliveries.ts'
 import { webhookRoutes } from './routes/webhooks.ts'
+import { validatorCompiler } from './validation.ts'
 
 const MAX_BODY_BYTES = 4 * 2 ** 20
 /** How long the headers of a request may take at most; the whole of it by configuration. */
@@ -70,7 +71,7 @@ export async function buildApp(deps: GatewayDeps): Promise<FastifyInstance> {
     // The longest that an address holds is the name of a secret.
     routerOptions: { maxParamLength: 1024 },
   }).withTypeProvider<TypeBoxTypeProvider>()
-  typed.setValidatorCompiler(TypeBoxValidatorCompiler)
+  typed.setValidatorCompiler(validatorCompiler)
   const app = typed as unknown as FastifyInstance
   broken.watch(app.server)
   registerErrors(app)

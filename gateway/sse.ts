@@ -3,6 +3,7 @@ import type { OutgoingHttpHeaders } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { errorText } from '#core/errors.ts'
 import { after, every } from '#core/service/time.ts'
+import { whileAllowed } from './access/authorise.ts'
 
 const HEARTBEAT_MS = 10_000
 /** How long a reader may take for the last bytes before the connection is cut. */
@@ -49,6 +50,7 @@ export async function sendEvents(
   const write = async (text: string) => {
     if (!raw.write(text)) await once(raw, 'drain', { signal })
   }
+  const stopLooking = whileAllowed(request, () => gone.abort())
   const stopHeartbeat = every(HEARTBEAT_MS, () => {
     // Whoever does not read what there is needs no sign of life.
     if (!raw.writableNeedDrain) raw.write(': alive\n\n')
@@ -63,6 +65,7 @@ export async function sendEvents(
     if (!signal.aborted) request.log.warn({ error: errorText(error) }, 'an event stream broke')
   } finally {
     stopHeartbeat()
+    stopLooking()
     if (stopping.aborted && !gone.signal.aborted) raw.write(`: the gateway stops; connect again\nretry: ${retryMs()}\n\n`)
     raw.end()
     const cut = after(LAST_BYTES_MS, () => raw.destroy())

@@ -50,7 +50,7 @@ export const fileRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, {
           return { body: { ...common, state: 'ready', upload: null }, status: 200 }
         }
         if (uploaded !== undefined) throw wrongSize(`${uploaded} bytes were uploaded, ${sizeBytes} were announced`)
-        await requireStorage(tx, request, limits, sizeBytes)
+        await requireStorage(tx, request, limits, { id: file.id, bytes: sizeBytes, urlSeconds: deps.urlSeconds })
         const put = await deps.objects.presignPut(file.key, sizeBytes, deps.urlSeconds)
         return { body: { ...common, state: 'pending', upload: { ...put, expiresAt: expiresAt() } } }
       })

@@ -6,6 +6,7 @@ import { maybe } from '#core/api.ts'
 import { RGridError } from '#core/errors.ts'
 import { KeyList, KeyRotation, KeyView, NewKeyBody, NewKeyView } from '#core/key-api.ts'
 import { PlainPage } from '#core/list-api.ts'
+import { nowMs } from '#core/service/time.ts'
 import { createKey, listKeys, lockKey, readKey, replaceKey, revokeKey } from '#store/api-keys.ts'
 import type { Tx } from '#store/pool.ts'
 import { inProject, ofObject } from '../access/access.ts'
@@ -52,6 +53,7 @@ export const keyRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
       if (!mayGive(principal.caller, scopes, principal.projectId))
         throw new RGridError('forbidden', 'scopes: a key may do no more than who makes it; leave out what you may not do yourself')
       const answer = await once(deps, request, async (tx) => {
+        await requireLifetime(tx, request, expiresInSeconds)
         const { id, key } = await createKey(tx, principal, { name, scopes, environment, expiresInSeconds, createdBy: principal.caller.id })
         await audit(tx, request, 'key.create', id, { name, scopes, expiresInSeconds })
         return { body: { ...(await existing(tx, request, id)), key }, location: `/v1/keys/${id}` }
@@ -115,6 +117,16 @@ async function mine(tx: Tx, request: FastifyRequest): Promise<KeyView> {
   const key = (await lockKey(tx, projectId, id)) ?? noKey(id)
   if (!mayGive(callerOf(request), key.scopes, projectId)) throw new RGridError('forbidden', `${id} may do more than you; ask somebody who may do as much`)
   return key
+}
+
+/** Throws when a key that will end would make one that outlives it. */
+async function requireLifetime(tx: Tx, request: FastifyRequest, seconds: number | null): Promise<void> {
+  const { caller, projectId } = principalOf(request)
+  const own = caller.kind === 'key' ? await readKey(tx, projectId, caller.id) : undefined
+  if (!own?.expiresAt) return
+  const left = Math.floor((Date.parse(own.expiresAt) - nowMs()) / 1000)
+  if (seconds === null || seconds > left)
+    throw new RGridError('forbidden', `expiresInSeconds: the key that asks ends in ${left} s, and may make none that outlives it`)
 }
 
 async function existing(tx: Tx, request: FastifyRequest, id: string): Promise<KeyView> {
