@@ -6,21 +6,13 @@ const PAGE_SIZE = 200
 
 /** All jobs of a batch in these states (all states without), in its order. */
 export async function jobsOf(client: Client, project: string, batchId: string, states?: string): Promise<JobView[]> {
-  const jobs: JobView[] = []
-  let cursor: string | null = null
-  do {
-    const page: JobPage = await readPage(client, project, batchId, cursor, states)
-    jobs.push(...page.items)
-    cursor = page.nextCursor
-  } while (cursor !== null)
-  return jobs
+  const query = { batch: batchId, limit: PAGE_SIZE, ...(states === undefined ? {} : { state: states }) }
+  return Array.fromAsync(client.all('GET /v1/projects/:slug/jobs', { params: { slug: project }, query }))
 }
 
-function readPage(client: Client, project: string, batchId: string, cursor: string | null, states?: string): Promise<JobPage> {
-  const query = new URLSearchParams({ batch: batchId, limit: String(PAGE_SIZE) })
-  if (states !== undefined) query.set('state', states)
-  if (cursor !== null) query.set('cursor', cursor)
-  return client.get<JobPage>(`/v1/projects/${encodeURIComponent(project)}/jobs?${query}`)
+function readPage(client: Client, project: string, batchId: string, cursor: string | null): Promise<JobPage> {
+  const query = { batch: batchId, limit: PAGE_SIZE, ...(cursor === null ? {} : { cursor }) }
+  return client.call('GET /v1/projects/:slug/jobs', { params: { slug: project }, query })
 }
 
 /**

@@ -57,11 +57,11 @@ export async function followBatchLogs(
   }
   let batch: BatchView | undefined
   const look = async ({ events, look: anew }: Change) => {
-    batch = await client.get<BatchView>(`/v1/batches/${encodeURIComponent(batchId)}`)
+    batch = await client.call('GET /v1/batches/:id', { params: { id: batchId } })
     if (anew || batch.finishedAt !== null) for (const job of await jobsOf(client, project, batchId)) take(job)
     else {
       const started = new Set(events.flatMap(({ data }) => data.jobId ?? []))
-      for (const id of started) if (!taken.has(id)) take(await client.get<JobView>(`/v1/jobs/${id}`))
+      for (const id of started) if (!taken.has(id)) take(await client.call('GET /v1/jobs/:id', { params: { id } }))
     }
     return batch.finishedAt !== null
   }

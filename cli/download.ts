@@ -16,7 +16,7 @@ const TRIES = 3
 
 /** Brings the outputs of a job into a folder. Returns how many there were. Nothing is written when two would be one. */
 export async function fetchOutputs(client: Client, jobId: string, folder: string, flat: boolean): Promise<number> {
-  const { items } = await client.get<{ items: ArtifactView[] }>(`/v1/jobs/${encodeURIComponent(jobId)}/artifacts`)
+  const items = await Array.fromAsync(client.all('GET /v1/jobs/:id/artifacts', { params: { id: jobId } }))
   const places = items.map((artifact) => ({ artifact, path: flat ? basename(artifact.path) : artifact.path }))
   const twice = places.find(({ path }, index) => places.findIndex((place) => place.path === path) !== index)
   if (twice) throw new UsageError(`--flat: two outputs would be ${twice.path}; bring them with their folders: rgrid download ${jobId}`)
@@ -89,7 +89,7 @@ export function dispositionName(header: string | null): string | undefined {
 }
 
 async function openArtifact(client: Client, artifactId: string): Promise<Response> {
-  const url = await client.location(`/v1/artifacts/${encodeURIComponent(artifactId)}/download`)
+  const url = await client.location(artifactId)
   const response = await fetch(url).catch((error: unknown) => {
     throw new RGridError('unavailable', `the object store does not answer: ${errorText(error)}`, { cause: error })
   })

@@ -1,4 +1,4 @@
-import type { BatchView, CancelResult, JobView } from '#core/api.ts'
+import type { BatchView, JobView } from '#core/api.ts'
 import { monotonicMs } from '#core/service/time.ts'
 import { createEndedReader, jobsOf } from './batch-jobs.ts'
 import type { Client } from './client.ts'
@@ -31,7 +31,7 @@ export async function followBatch(client: Client, print: Printer, project: strin
     id: batch.id,
     comeBack: `Come back: rgrid status ${batch.id}   outputs: rgrid download ${batch.id}   end it: rgrid cancel ${batch.id}`,
     cancelFirst: options.cancelFirst,
-    cancel: () => client.post<CancelResult>(`/v1/batches/${batch.id}/cancel`, undefined, { repeatable: true }),
+    cancel: () => client.call('POST /v1/batches/:id/cancel', { params: { id: batch.id } }),
   })
   const readEnded = createEndedReader(client, project, batch.id)
   const outputs = createOutputs(client, options)
@@ -51,7 +51,7 @@ export async function followBatch(client: Client, print: Printer, project: strin
   }
 
   async function look(): Promise<boolean> {
-    last = await client.get<BatchView>(`/v1/batches/${batch.id}`)
+    last = await client.call('GET /v1/batches/:id', { params: { id: batch.id } })
     progress.show(last)
     for (const job of await readEnded(endedCount(last))) {
       if (options.json) print.json(job)

@@ -1,4 +1,4 @@
-import type { CancelResult, LogEnd } from '#core/api.ts'
+import type { LogEnd } from '#core/api.ts'
 import { exitStatus } from '#core/job/outcome.ts'
 import type { Client } from './client.ts'
 import { adviseNext, describeFailure } from './describe.ts'
@@ -30,7 +30,7 @@ export async function waitForJob(client: Client, print: Printer, jobId: string, 
       throw error
     })
   }
-  if (options.json) print.json(await client.get(`/v1/jobs/${jobId}`))
+  if (options.json) print.json(await client.call('GET /v1/jobs/:id', { params: { id: jobId } }))
   sayFailure(print, jobId, end)
   return exitStatus(end)
 }
@@ -47,7 +47,7 @@ async function followOrDetach(client: Client, print: Printer, jobId: string, opt
     id: jobId,
     comeBack: `Come back: rgrid logs -f ${jobId}   outputs: rgrid download ${jobId}   end it: rgrid cancel ${jobId}`,
     cancelFirst: options.cancelFirst,
-    cancel: () => client.post<CancelResult>(`/v1/jobs/${jobId}/cancel`),
+    cancel: () => client.call('POST /v1/jobs/:id/cancel', { params: { id: jobId } }),
   })
   try {
     return await followJob(client, jobId, options.json ? createQuiet(print) : createOutput(print), interrupt.signal)

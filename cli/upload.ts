@@ -3,7 +3,6 @@ import { createReadStream } from 'node:fs'
 import http from 'node:http'
 import https from 'node:https'
 import { pipeline } from 'node:stream/promises'
-import type { FileView } from '#core/api.ts'
 import { errorText, RGridError } from '#core/errors.ts'
 import type { InputFile } from '#core/job/spec.ts'
 import { sleep } from '#core/service/time.ts'
@@ -38,7 +37,7 @@ export async function uploadInputs(client: Client, print: Printer, project: stri
 
 async function uploadFile(client: Client, project: string, path: string): Promise<{ fileId: string; sent: boolean }> {
   const { sha256, sizeBytes } = await digest(path)
-  const announce = () => client.post<FileView>(`/v1/projects/${project}/files`, { sha256, sizeBytes }, { repeatable: true })
+  const announce = () => client.call('POST /v1/projects/:slug/files', { params: { slug: project }, body: { sha256, sizeBytes } })
   for (let attempt = 1; ; attempt++) {
     // Asked again each time: an address to upload to does not live long.
     const file = await announce()

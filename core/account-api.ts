@@ -1,6 +1,6 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { ROLES } from './access.ts'
-import { maybe, Time } from './api.ts'
+import { maybe, pageOf, Time } from './api.ts'
 
 const strict = { additionalProperties: false } as const
 const RoleWord = Type.Union(ROLES.map((role) => Type.Literal(role)))
@@ -50,7 +50,7 @@ export const MemberView = Type.Object({
 export type MemberView = Static<typeof MemberView>
 
 /** The members of an account or a project. */
-export const MemberList = Type.Object({ items: Type.Array(MemberView) })
+export const MemberList = pageOf(MemberView)
 
 /** A role that somebody is given. In a project nobody is owner: that is of the account. */
 export const MemberRole = Type.Object({ role: RoleWord }, strict)
@@ -78,3 +78,6 @@ export const AuditEntry = Type.Object({
 })
 /** See the schema of the same name. */
 export type AuditEntry = Static<typeof AuditEntry>
+
+/** Of an audit log. */
+export const AuditPage = pageOf(AuditEntry)

@@ -70,7 +70,10 @@ export const JobDetail = Type.Composite([JobView, Type.Object({ attempts: Type.A
 export type JobDetail = Static<typeof JobDetail>
 
 /** A page of a list; `nextCursor` is null on the last one. */
-export const JobPage = Type.Object({ items: Type.Array(JobView), nextCursor: maybe(Type.String()) })
+export const pageOf = <T extends TSchema>(item: T) => Type.Object({ items: Type.Array(item), nextCursor: maybe(Type.String()) })
+
+/** Jobs. */
+export const JobPage = pageOf(JobView)
 /** See the schema of the same name. */
 export type JobPage = Static<typeof JobPage>
 
@@ -106,7 +109,9 @@ export const ArtifactView = Type.Object({
 export type ArtifactView = Static<typeof ArtifactView>
 
 /** The outputs of a job. */
-export const ArtifactList = Type.Object({ items: Type.Array(ArtifactView) })
+export const ArtifactList = pageOf(ArtifactView)
+/** See the schema of the same name. */
+export type ArtifactList = Static<typeof ArtifactList>
 
 /** Where an artifact can be fetched from until `expiresAt`. */
 export const Download = Type.Object({ url: Type.String(), expiresAt: Time })
@@ -144,6 +149,11 @@ export type Retention = Static<typeof Retention>
 export const ProjectView = Type.Object({ id: Type.String(), slug: Type.String(), name: Type.String(), createdAt: Time, retention: Retention })
 /** See the schema of the same name. */
 export type ProjectView = Static<typeof ProjectView>
+
+/** Projects. */
+export const ProjectList = pageOf(ProjectView)
+/** See the schema of the same name. */
+export type ProjectList = Static<typeof ProjectList>
 
 /** What of a project may be changed. */
 export const ProjectChange = Type.Object(

@@ -12,8 +12,11 @@ export const ERROR_CODES = {
   conflict: { status: 409, title: 'The object is not in a state for this', exitCode: 1 },
   gone: { status: 410, title: 'No longer kept', exitCode: 3 },
   limit_exceeded: { status: 429, title: 'A limit is reached', exitCode: 5 },
+  timeout: { status: 408, title: 'The request took too long to arrive', exitCode: 5 },
   too_large: { status: 413, title: 'The request is too large', exitCode: 2 },
+  uri_too_long: { status: 414, title: 'The address is too long', exitCode: 2 },
   unsupported_media_type: { status: 415, title: 'Unsupported media type', exitCode: 2 },
+  headers_too_large: { status: 431, title: 'The headers are too large', exitCode: 2 },
   unavailable: { status: 503, title: 'Not available at the moment', exitCode: 5 },
   internal: { status: 500, title: 'Internal error', exitCode: 1 },
 } as const
@@ -27,6 +30,15 @@ export interface Issue {
   message: string
 }
 
+// What is answered says back what was asked: a small request must not make a large answer.
+const MAX_ISSUES = 50
+const MAX_PATH = 300
+const MAX_MESSAGE = 2000
+
+function shortened(text: string, length: number): string {
+  return text.length <= length ? text : `${text.slice(0, length).toWellFormed()}…`
+}
+
 /** An error that may be shown to the user: its message holds no secret and says what to do next. */
 export class RGridError extends Error {
   readonly code: ErrorCode
@@ -35,10 +47,12 @@ export class RGridError extends Error {
   readonly retryAfterSeconds: number | undefined
 
   constructor(code: ErrorCode, message: string, options: { issues?: readonly Issue[]; cause?: unknown; retryAfterSeconds?: number } = {}) {
-    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    super(shortened(message, MAX_MESSAGE), options.cause === undefined ? undefined : { cause: options.cause })
     this.name = 'RGridError'
     this.code = code
-    this.issues = options.issues ?? []
+    this.issues = (options.issues ?? [])
+      .slice(0, MAX_ISSUES)
+      .map(({ path, message: what }) => ({ path: shortened(path, MAX_PATH), message: shortened(what, MAX_MESSAGE) }))
     this.retryAfterSeconds = options.retryAfterSeconds
   }
 }

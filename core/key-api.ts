@@ -1,6 +1,6 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { OPERATOR, SCOPES } from './access.ts'
-import { maybe, Time } from './api.ts'
+import { maybe, pageOf, Time } from './api.ts'
 
 const strict = { additionalProperties: false } as const
 
@@ -26,6 +26,9 @@ export const KeyView = Type.Object({
 })
 /** See the schema of the same name. */
 export type KeyView = Static<typeof KeyView>
+
+/** The keys of a project. */
+export const KeyList = pageOf(KeyView)
 
 /** A key that was just made: `key` is told this once. */
 export const NewKeyView = Type.Composite([KeyView, Type.Object({ key: Type.String() })])

@@ -1,5 +1,5 @@
 import { type Static, Type } from '@sinclair/typebox'
-import { maybe, Time, words } from './api.ts'
+import { maybe, pageOf, Time, words } from './api.ts'
 import { ATTEMPT_STATES } from './job/state.ts'
 import { ARCHITECTURES, NODE_STATES } from './node.ts'
 
@@ -84,7 +84,9 @@ export const CellList = Type.Object({
 export type CellList = Static<typeof CellList>
 
 /** Nodes, the newest first. */
-export const NodeList = Type.Object({ items: Type.Array(NodeView) })
+export const NodeList = pageOf(NodeView)
+/** See the schema of the same name. */
+export type NodeList = Static<typeof NodeList>
 
 /** What a new node says of itself; the token is used up by it. `publicKey` is the node's own NATS user nkey. */
 export const EnrolRequest = Type.Object(

@@ -1,5 +1,5 @@
 import { type Static, Type } from '@sinclair/typebox'
-import { maybe, Time, words } from './api.ts'
+import { maybe, pageOf, Time, words } from './api.ts'
 
 const strict = { additionalProperties: false } as const
 
@@ -65,6 +65,6 @@ export const SecretView = Type.Object({
 export type SecretView = Static<typeof SecretView>
 
 /** The secrets of a project. */
-export const SecretList = Type.Object({ items: Type.Array(SecretView) })
+export const SecretList = pageOf(SecretView)
 /** See the schema of the same name. */
 export type SecretList = Static<typeof SecretList>

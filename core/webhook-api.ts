@@ -1,5 +1,5 @@
 import { type Static, Type } from '@sinclair/typebox'
-import { maybe, Time, words } from './api.ts'
+import { maybe, pageOf, Time, words } from './api.ts'
 
 /** What the REST API takes and answers about webhooks (https://www.standardwebhooks.com). */
 
@@ -41,6 +41,11 @@ export const WebhookView = Type.Object({
 /** See the schema of the same name. */
 export type WebhookView = Static<typeof WebhookView>
 
+/** The webhooks of a project. */
+export const WebhookList = pageOf(WebhookView)
+/** See the schema of the same name. */
+export type WebhookList = Static<typeof WebhookList>
+
 /** A message to an endpoint. */
 export const DeliveryView = Type.Object({
   id: Type.String(),
@@ -60,6 +65,11 @@ export const DeliveryView = Type.Object({
 })
 /** See the schema of the same name. */
 export type DeliveryView = Static<typeof DeliveryView>
+
+/** Deliveries of a webhook. */
+export const DeliveryPage = pageOf(DeliveryView)
+/** See the schema of the same name. */
+export type DeliveryPage = Static<typeof DeliveryPage>
 
 /** One time that a delivery was sent. */
 export const TryView = Type.Object({
@@ -118,6 +128,8 @@ export type WebhookWithSecret = Static<typeof WebhookWithSecret>
 
 /** A range of deliveries by when they were written. */
 export const RedeliverRange = Type.Object({ since: Time, until: Time, state: Type.Optional(oneOf(['failed', 'all'])) }, strict)
+/** See the schema of the same name. */
+export type RedeliverRange = Static<typeof RedeliverRange>
 
 /** What a list of deliveries may be narrowed to. */
 export const DeliveryQuery = Type.Object(
@@ -128,7 +140,9 @@ export const DeliveryQuery = Type.Object(
     since: Type.Optional(Type.String({ format: 'date-time', description: 'written from then on (RFC 3339)' })),
     until: Type.Optional(Type.String({ format: 'date-time', description: 'written before then' })),
     limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 200, default: 50 })),
-    cursor: Type.Optional(Type.String()),
+    cursor: Type.Optional(Type.String({ maxLength: 2048, description: '`nextCursor` of the page before, with the same filters' })),
   },
   strict,
 )
+/** See the schema of the same name. */
+export type DeliveryQuery = Static<typeof DeliveryQuery>

@@ -1,18 +1,26 @@
-import { randomUUID } from 'node:crypto'
-import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox'
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import websocket from '@fastify/websocket'
-import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from 'fastify'
-import { RGridError } from '#core/errors.ts'
+import fastify, { type FastifyInstance, LogController } from 'fastify'
 import { createMachineReader } from '#store/explanation/machines.ts'
 import { authoriseRequests } from './access/authorise.ts'
 import { createCallers } from './access/callers.ts'
 import type { GatewayDeps } from './deps.ts'
 import { createKnownLimits } from './limits/known-limits.ts'
 import { limitRequests } from './limits/rate-limit.ts'
+import { answerBrokenRequests } from './plugins/broken-requests.ts'
+import { closeGently } from './plugins/closing.ts'
+import { compressAnswers } from './plugins/compression.ts'
+import { allowOrigins } from './plugins/cors.ts'
+import { serveDocs } from './plugins/docs.ts'
 import { registerErrors, sendFrameworkError } from './plugins/errors.ts'
+import { checkHead, requestIdOf, sendHeaders } from './plugins/headers.ts'
 import { registerHealth } from './plugins/health.ts'
+import { readJson } from './plugins/json.ts'
+import { logRequests } from './plugins/log.ts'
 import { meterRequests } from './plugins/meter.ts'
 import { registerOpenApi } from './plugins/openapi.ts'
+import { refuseOverload } from './plugins/overload.ts'
+import { revalidateAnswers } from './plugins/revalidation.ts'
 import { traceRequests } from './plugins/trace.ts'
 import { accountRoutes } from './routes/account.ts'
 import { auditRoutes } from './routes/audit.ts'
@@ -33,54 +41,64 @@ import { secretRoutes } from './routes/secrets.ts'
 import { signInRoutes } from './routes/sign-in.ts'
 import { webhookDeliveryRoutes } from './routes/webhook-deliveries.ts'
 import { webhookRoutes } from './routes/webhooks.ts'
+import { validatorCompiler } from './validation.ts'
 
 const MAX_BODY_BYTES = 4 * 2 ** 20
-
-/** One line for each request. The route's pattern and not the address: an address may hold what nobody should read later. */
-function logRequest(request: FastifyRequest, reply: FastifyReply): void {
-  const route = request.routeOptions.url ?? 'none'
-  request.log.info({ method: request.method, route, status: reply.statusCode, ms: Math.round(reply.elapsedTime * 10) / 10 }, 'request')
-}
+/** How long the headers of a request may take at most; the whole of it by configuration. */
+const MAX_HEADERS_MS = 60_000
+/** How often connections are looked at for such requests. */
+const LOOK_MS = 5000
 
 /** The HTTP application, ready to listen or to be called by a test. Knows nothing of sockets and signals. */
 export async function buildApp(deps: GatewayDeps): Promise<FastifyInstance> {
-  const app = fastify({
+  const { requestMs } = deps.http
+  const broken = answerBrokenRequests(deps.log)
+  const typed = fastify({
     loggerInstance: deps.log,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
     bodyLimit: MAX_BODY_BYTES,
-    genReqId: () => randomUUID(),
+    requestTimeout: requestMs,
+    http: {
+      headersTimeout: Math.min(MAX_HEADERS_MS, requestMs),
+      connectionsCheckingInterval: Math.min(LOOK_MS, requestMs),
+      // Answered as everything else is, by plugins/headers.ts.
+      requireHostHeader: false,
+    },
+    genReqId: requestIdOf,
     frameworkErrors: sendFrameworkError,
+    clientErrorHandler: broken.onClientError,
     forceCloseConnections: 'idle',
+    // plugins/closing.ts says it, as a problem document.
+    return503OnClosing: false,
     // The longest that an address holds is the name of a secret.
     routerOptions: { maxParamLength: 1024 },
   }).withTypeProvider<TypeBoxTypeProvider>()
-  app.setValidatorCompiler(TypeBoxValidatorCompiler)
-  app.removeContentTypeParser('text/plain')
-  registerErrors(app as unknown as FastifyInstance)
-  traceRequests(app as unknown as FastifyInstance, deps.tracer)
-  // Followers would keep the server open for as long as their jobs run: they are told and let go before it closes.
-  const stopping = new AbortController()
-  app.addHook('preClose', async () => stopping.abort())
-  app.addHook('onRequest', async (request, reply) => {
-    reply.headers({ 'x-request-id': request.id, 'x-content-type-options': 'nosniff', 'cache-control': 'no-store' })
-    // No text of ours holds NUL and Postgres takes none, so it is refused here, once for all parameters.
-    if (/%00/.test(request.url)) throw new RGridError('bad_request', 'the address holds NUL (%00)')
-  })
-  app.addHook('onResponse', async (request, reply) => logRequest(request, reply))
-  app.addHook('onRequestAbort', async (request) => {
-    request.log.info({ method: request.method, route: request.routeOptions.url ?? 'none' }, 'the client went away')
-  })
-  meterRequests(app as unknown as FastifyInstance, deps.metrics)
-  await registerOpenApi(app as unknown as FastifyInstance)
+  typed.setValidatorCompiler(validatorCompiler)
+  const app = typed as unknown as FastifyInstance
+  broken.watch(app.server)
+  registerErrors(app)
+  sendHeaders(app, deps.http)
+  await allowOrigins(app, deps.http.corsOrigins)
+  checkHead(app)
+  logRequests(app)
+  traceRequests(app, deps.tracer)
+  meterRequests(app, deps.metrics)
+  const stopping = closeGently(app)
+  await refuseOverload(app, deps.http, deps.metrics)
+  readJson(app)
+  revalidateAnswers(app)
+  await compressAnswers(app)
+  await registerOpenApi(app)
+  await serveDocs(app)
   // Clients have nothing to say over it; who reads it is told and let go by what sends.
   await app.register(websocket, { options: { maxPayload: 1024 }, preClose: async () => undefined })
-  registerHealth(app as unknown as FastifyInstance, deps)
+  registerHealth(app, deps)
   await app.register(
     async (keyed) => {
-      authoriseRequests(keyed as unknown as FastifyInstance, deps, createCallers(deps.pool, deps.oidc))
+      authoriseRequests(keyed, deps, createCallers(deps.pool, deps.oidc))
       const known = createKnownLimits(deps.pool)
       const machines = createMachineReader(deps.pool)
-      limitRequests(keyed as unknown as FastifyInstance, known, stopping.signal)
+      limitRequests(keyed, known, stopping)
       for (const routes of [
         nodeDoorRoutes,
         signInRoutes,
@@ -103,9 +121,9 @@ export async function buildApp(deps: GatewayDeps): Promise<FastifyInstance> {
         webhookRoutes,
         webhookDeliveryRoutes,
       ])
-        await keyed.register(routes, { deps: { ...deps, machines }, known, stopping: stopping.signal })
+        await keyed.register(routes, { deps: { ...deps, machines }, known, stopping })
     },
     { prefix: '/v1' },
   )
-  return app as unknown as FastifyInstance
+  return app
 }

@@ -10,6 +10,7 @@ import type { ReadMachines } from '#store/explanation/machines.ts'
 import type { Objects } from '#store/objects.ts'
 import type { DatabasePool } from '#store/pool.ts'
 import type { TenantDb } from '#store/tenant.ts'
+import type { HttpOptions } from './http-options.ts'
 import type { KnownLimits } from './limits/known-limits.ts'
 import type { Oidc } from './oidc/oidc.ts'
 
@@ -32,6 +33,7 @@ export interface GatewayDeps {
   /** What an hour of a slot costs, in microns. */
   slotHourMicrons: number
   webhookTargets: WebhookTargets
+  http: HttpOptions
   /** Takes tokens of people; without it only keys are taken. */
   oidc?: Pick<Oidc, 'verify' | 'logins'> | undefined
 }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { RGridError, validationError } from '#core/errors.ts'
-import { beginRequest, endRequest, type RequestName } from '#store/idempotency.ts'
+import { answerContext, beginRequest, endRequest, type RequestName } from '#store/idempotency.ts'
 import type { Tx } from '#store/pool.ts'
 import { callerOf, dbOf, projectOf } from './access/authorise.ts'
 import type { GatewayDeps } from './deps.ts'
@@ -36,7 +36,7 @@ export async function once<T>(
   const name = nameOf(request, content)
   return dbOf(request).transaction(async (tx) => {
     if (!name) return { location: undefined, status: 201, replayed: false, ...(await work(tx)) }
-    const context = `answer/${name.accountId}/${name.scope}/${name.key}`
+    const context = answerContext(name)
     const known = await beginRequest(tx, name)
     if (known.state === 'other') throw validationError([{ path: 'Idempotency-Key', message: 'was used for another request; a new request needs a new key' }])
     if (known.state === 'done') return { ...(JSON.parse(deps.sealer.open(known.answer, context)) as Answer<T>), replayed: true }
@@ -59,6 +59,7 @@ function nameOf(request: FastifyRequest, content: string | undefined): RequestNa
   // A structured header would be in quotes: both forms are the same key.
   const plain = typeof key === 'string' ? key.replace(/^"(.*)"$/, '$1') : ''
   if (!KEY.test(plain)) throw new RGridError('bad_request', 'Idempotency-Key: must be 1 to 255 visible ASCII characters, such as a UUID')
-  const asked = createHash('sha256').update(`${request.method} ${request.url}\n${content ?? JSON.stringify(request.body ?? null)}`)
+  // Of who asks, too: an answer may hold a key, which is for nobody else who hears of the name of the request.
+  const asked = createHash('sha256').update(`${callerOf(request).id} ${request.method} ${request.url}\n${content ?? JSON.stringify(request.body ?? null)}`)
   return { accountId: callerOf(request).accountId, scope: projectOf(request)?.id ?? 'account', key: plain, hash: asked.digest() }
 }

@@ -2,7 +2,7 @@ import { Control } from '#bus/messages/node.ts'
 import { controlSubject } from '#bus/subjects.ts'
 import { wakeNodes } from '#bus/wake.ts'
 import type { CancelResult } from '#core/api.ts'
-import { type Issue, RGridError, validationError } from '#core/errors.ts'
+import { type Issue, validationError } from '#core/errors.ts'
 import { MAX_ISSUES, type ValidJob } from '#core/job/validate.ts'
 import type { Cancelled } from '#store/job-cancel.ts'
 import { readyFiles } from '#store/job-submit.ts'
@@ -49,19 +49,4 @@ export async function findMissingFiles(deps: TenantDeps, principal: Principal, j
     if (issues.size >= MAX_ISSUES) break
   }
   return [...issues.values()].slice(0, MAX_ISSUES)
-}
-
-/** A cursor of a list: opaque to clients. */
-export function encodeCursor(position: number): string {
-  return Buffer.from(`v1:${position}`).toString('base64url')
-}
-
-/** The position of a cursor. Throws a validation error when it is none of ours. */
-export function decodeCursor(cursor: string): number {
-  const match = /^v1:(\d{1,15})$/.exec(Buffer.from(cursor, 'base64url').toString('utf8'))
-  if (!match)
-    throw new RGridError('validation', 'cursor: take it from nextCursor of the page before', {
-      issues: [{ path: 'cursor', message: 'take it from nextCursor of the page before' }],
-    })
-  return Number(match[1])
 }

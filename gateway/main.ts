@@ -17,6 +17,7 @@ import { createObjects } from '#store/objects.ts'
 import { openDatabase } from '#store/open.ts'
 import { buildApp } from './app.ts'
 import { GatewayEnv } from './config.ts'
+import { httpOptions } from './http-options.ts'
 import { readOidcFile } from './oidc/config.ts'
 import { createOidc } from './oidc/oidc.ts'
 
@@ -48,6 +49,7 @@ async function main(): Promise<void> {
     urlSeconds: env.RGRID_URL_SECONDS,
     slotHourMicrons: env.RGRID_SLOT_HOUR_MICRONS,
     webhookTargets: webhookTargets(env),
+    http: httpOptions(env),
     oidc,
   })
 

@@ -1,11 +1,15 @@
 import { once } from 'node:events'
+import type { OutgoingHttpHeaders } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { errorText } from '#core/errors.ts'
 import { after, every } from '#core/service/time.ts'
+import { whileAllowed } from './access/authorise.ts'
 
 const HEARTBEAT_MS = 10_000
 /** How long a reader may take for the last bytes before the connection is cut. */
 const LAST_BYTES_MS = 2000
+/** After what time clients connect again to a gateway that stopped. */
+const RETRY_MS = { from: 500, to: 2500 }
 
 /** One event: `event` is its name, `id` what a client that connects again sends as `Last-Event-ID`. */
 export interface ServerSentEvent {
@@ -35,11 +39,10 @@ export async function sendEvents(
   // A write after the reader has gone is an error event, and one that nobody hears ends the process.
   raw.on('error', () => gone.abort())
   raw.writeHead(200, {
+    // What every answer carries.
+    ...(reply.getHeaders() as OutgoingHttpHeaders),
     'content-type': 'text/event-stream; charset=utf-8',
-    'cache-control': 'no-store',
     'x-accel-buffering': 'no',
-    'x-content-type-options': 'nosniff',
-    'x-request-id': request.id,
     // Kept alive after its end it would keep a gateway that stops from closing.
     connection: 'close',
   })
@@ -47,6 +50,7 @@ export async function sendEvents(
   const write = async (text: string) => {
     if (!raw.write(text)) await once(raw, 'drain', { signal })
   }
+  const stopLooking = whileAllowed(request, () => gone.abort())
   const stopHeartbeat = every(HEARTBEAT_MS, () => {
     // Whoever does not read what there is needs no sign of life.
     if (!raw.writableNeedDrain) raw.write(': alive\n\n')
@@ -61,9 +65,15 @@ export async function sendEvents(
     if (!signal.aborted) request.log.warn({ error: errorText(error) }, 'an event stream broke')
   } finally {
     stopHeartbeat()
-    if (stopping.aborted && !gone.signal.aborted) raw.write(': the gateway stops; connect again\n\n')
+    stopLooking()
+    if (stopping.aborted && !gone.signal.aborted) raw.write(`: the gateway stops; connect again\nretry: ${retryMs()}\n\n`)
     raw.end()
     const cut = after(LAST_BYTES_MS, () => raw.destroy())
     raw.once('close', cut)
   }
+}
+
+/** Spread, so that the followers of a gateway that stops do not all come to the next one at once. */
+function retryMs(): number {
+  return RETRY_MS.from + Math.floor(Math.random() * (RETRY_MS.to - RETRY_MS.from))
 }

@@ -2,6 +2,7 @@ import type { WebSocket } from '@fastify/websocket'
 import type { FastifyRequest } from 'fastify'
 import { errorText } from '#core/errors.ts'
 import { after, every, untilAborted } from '#core/service/time.ts'
+import { whileAllowed } from './access/authorise.ts'
 import type { ServerSentEvent } from './sse.ts'
 
 const PING_MS = 10_000
@@ -28,6 +29,7 @@ export async function sendFrames(
   socket.on('pong', () => {
     answered = true
   })
+  const stopLooking = whileAllowed(request, () => gone.abort())
   const stopPings = every(PING_MS, () => {
     // One that does not read what there is cannot answer either.
     if (socket.bufferedAmount > 0) return
@@ -44,6 +46,7 @@ export async function sendFrames(
     socket.close(stopping.aborted ? CLOSE.stopping : CLOSE.broken)
   } finally {
     stopPings()
+    stopLooking()
     const cut = after(LAST_BYTES_MS, () => socket.terminate())
     socket.once('close', cut)
   }

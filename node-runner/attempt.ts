@@ -2,7 +2,6 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { FinishedReport } from '#bus/messages/report.ts'
 import { errorText } from '#core/errors.ts'
-import { secretValues } from '#core/job/secret-values.ts'
 import { nowMs } from '#core/service/time.ts'
 import { traceIdOf } from '#core/service/trace-context.ts'
 import type { AttemptDeps, AttemptRun } from './attempt-run.ts'
@@ -11,7 +10,7 @@ import { execute } from './execute.ts'
 import { maskText } from './log/mask.ts'
 import { createLogPublisher, type LogPublisher } from './log/publisher.ts'
 import { createLogSink } from './log/sink.ts'
-import { type AttemptRecord, bootId, saveRecord } from './record.ts'
+import { type AttemptRecord, bootId, saveRecord, secretsOf } from './record.ts'
 import { type End, endOf, isStale, Leaving, StopRequest } from './step-error.ts'
 import { removeContainer } from './steps/container.ts'
 import { finishedReport, keepLog, keepOutputs } from './steps/keep.ts'
@@ -62,7 +61,7 @@ function brokenReport(record: AttemptRecord, error: unknown, stop: AbortSignal):
 
 /** What we say of an attempt may hold words of the job. */
 function withoutSecrets({ assignment }: AttemptRecord, report: FinishedReport): FinishedReport {
-  const secrets = secretValues(assignment.spec)
+  const secrets = secretsOf(assignment)
   const { message, warnings } = report
   return { ...report, message: message === null ? null : maskText(message, secrets), warnings: warnings.map((warning) => maskText(warning, secrets)) }
 }
@@ -79,7 +78,7 @@ async function runSteps(deps: AttemptDeps, record: AttemptRecord, isNew: boolean
   }
   const sink = await createLogSink(logPath, deps.maxLogBytes, appended, deps.meters.logCut)
   publisher = createLogPublisher(deps.bus, deps.nodeId, attemptId, logPath, deps.log)
-  const secrets = secretValues(record.assignment.spec)
+  const secrets = secretsOf(record.assignment)
   const run: AttemptRun = { deps, record, isNew, workspace, logPath, secrets, stop, sink, publisher, watch }
   try {
     if (!isNew) await settleLeft(run)

@@ -4,6 +4,7 @@ import type { Cause } from '#core/job/state.ts'
 import { DeadlineError, nowMs, withDeadline } from '#core/service/time.ts'
 import type { AttemptRun } from './attempt-run.ts'
 import { containerName } from './docker/options.ts'
+import { maskText } from './log/mask.ts'
 import { prepare } from './prepare.ts'
 import { saveRecord } from './record.ts'
 import { type End, StepError } from './step-error.ts'
@@ -27,6 +28,8 @@ export async function execute(run: AttemptRun): Promise<End> {
       container = left.container
       record.end = await goOn(run, left)
     }
+    // Its secrets are not written down any more, so that nobody could mask it later.
+    if (record.end.message !== null) record.end.message = maskText(record.end.message, run.secrets)
     await note(run, 'how the attempt ended could not be written down')
     return record.end
   } finally {

@@ -19,6 +19,8 @@ import { traceVariables } from './watch.ts'
 export async function prepare(run: AttemptRun, signal: AbortSignal): Promise<Docker.Container> {
   const { deps, workspace, record } = run
   const job = record.assignment
+  const fault = job.secrets?.fault
+  if (fault) throw new StepError('input', fault.message, { transient: fault.transient })
   const noted = saveRecord(workspace, record)
   const confirmation = createConfirmation(run, signal)
   const files = createWorkspace(workspace, job.spec.diskBytes).then(() =>
@@ -64,7 +66,7 @@ function createConfirmation(run: AttemptRun, signal: AbortSignal): { first: Prom
 async function create(run: AttemptRun, files: Promise<void>, signal: AbortSignal): Promise<Docker.Container> {
   const { deps, record, workspace } = run
   const job = record.assignment
-  const image = run.watch.step('image', () => deps.images.ensure(job.spec.image, signal))
+  const image = run.watch.step('image', () => deps.images.ensure(job.spec.image, signal, job.secrets?.registry ?? null))
   image.catch(() => undefined)
   const sandbox = {
     nodeId: deps.nodeId,
@@ -82,7 +84,9 @@ async function create(run: AttemptRun, files: Promise<void>, signal: AbortSignal
     env.PYTHONPATH = [SITE_PACKAGES, job.spec.env.PYTHONPATH].filter((path) => path !== undefined && path !== '').join(':')
   }
   const createFrom = (imageId: string) => run.watch.step('create', () => deps.docker.createContainer(containerOptions(job, { ...sandbox, imageId, env })))
-  const container = await createFrom(sandbox.imageId).catch(async (error: { statusCode?: number }) => {
+  // With credentials the image may be a new one behind the same name: it is waited for.
+  const imageId = job.secrets?.registry ? (await image).id : sandbox.imageId
+  const container = await createFrom(imageId).catch(async (error: { statusCode?: number }) => {
     if (error.statusCode !== 404) throw error
     return createFrom((await image).id)
   })

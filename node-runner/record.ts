@@ -6,6 +6,7 @@ import { Value } from '@sinclair/typebox/value'
 import { Assignment } from '#bus/messages/claim.ts'
 import { FinishedReport } from '#bus/messages/report.ts'
 import { maybe } from '#core/api.ts'
+import { secretValues } from '#core/job/secret-values.ts'
 import type { Cause } from '#core/job/state.ts'
 import { writeDurably, writeWhole } from './files.ts'
 import type { Workspace } from './steps/workspace.ts'
@@ -36,6 +37,11 @@ export const AttemptRecord = Type.Object({
 /** See the schema of the same name. */
 export type AttemptRecord = Static<typeof AttemptRecord>
 
+/** What must not be seen in a log, a report or an error of this attempt. */
+export function secretsOf({ spec, secrets }: Assignment): string[] {
+  return secretValues(spec, [...Object.values(secrets?.env ?? {}), ...(secrets?.registry ? [secrets.registry.password] : [])])
+}
+
 /** Where an attempt is on its way through this node. */
 export const PHASES = ['preparing', 'running', 'finishing'] as const
 
@@ -64,10 +70,12 @@ export function newRecord(assignment: Assignment): AttemptRecord {
 
 /**
  * Writes it down. `durably` is for what must survive a power cut: the report. The rest need not, as no container does, and
- * making a note durable keeps the disk busy.
+ * making a note durable keeps the disk busy. From the end of the attempt on its secrets are not on the disk.
  */
 export async function saveRecord(workspace: Workspace, record: AttemptRecord, durably = false): Promise<void> {
-  await (durably ? writeDurably : writeWhole)(join(workspace.dir, NAME), JSON.stringify(record))
+  const hasEnded = record.end !== null || record.report !== null
+  const { secrets: _, ...assignment } = record.assignment
+  await (durably ? writeDurably : writeWhole)(join(workspace.dir, NAME), JSON.stringify(hasEnded ? { ...record, assignment } : record))
 }
 
 /** The record of an attempt of an earlier run; undefined when it was not written down whole. */

@@ -1,18 +1,34 @@
 import type { AssignedInput, Assignment } from '#bus/messages/claim.ts'
+import type { Sealer } from '#core/sealer.ts'
+import type { Log } from '#core/service/log.ts'
 import { parseTraceContext } from '#core/service/trace-context.ts'
 import type { ClaimedJob } from '#store/claims.ts'
 import type { Objects } from '#store/objects.ts'
 import type { Db } from '#store/pool.ts'
 import { fileObjects } from '#store/presence.ts'
+import { openSecrets } from './secrets.ts'
 
-/** Turns claimed jobs into what their node is sent: the spec, and for each input an address to fetch it from. */
-export async function buildAssignments(db: Db, objects: Objects, jobs: readonly ClaimedJob[], urlSeconds: number): Promise<Assignment[]> {
+/** What building assignments needs. */
+export interface AssignmentDeps {
+  db: Db
+  objects: Objects
+  sealer: Pick<Sealer, 'open'>
+  log: Log
+  /** How long the addresses of inputs are good. */
+  urlSeconds: number
+}
+
+/** A message of the bus holds 1 MB (infra/nats/nats-server.conf). */
+const MAX_REPLY_BYTES = 1_000_000
+
+/** Turns claimed jobs into what their node is sent: the spec, for each input an address to fetch it from, and its secrets. */
+export async function buildAssignments({ db, objects, sealer, log, urlSeconds }: AssignmentDeps, jobs: readonly ClaimedJob[]): Promise<Assignment[]> {
   const fileIds = jobs.flatMap((job) => job.spec.inputs.flatMap((input) => input.file ?? []))
-  const files = await fileObjects(db, [...new Set(fileIds)])
-  return Promise.all(
-    jobs.map(async (job): Promise<Assignment> => {
+  const [files, secrets] = await Promise.all([fileObjects(db, [...new Set(fileIds)]), openSecrets(db, sealer, jobs, log)])
+  const built = await Promise.all(
+    jobs.map(async (claimed): Promise<Assignment> => {
       const inputs = await Promise.all(
-        job.spec.inputs.map(async (input): Promise<AssignedInput> => {
+        claimed.spec.inputs.map(async (input): Promise<AssignedInput> => {
           const common = { path: input.path, executable: input.executable ?? false }
           if (input.url !== undefined) return { ...common, url: input.url, trusted: false, sha256: input.sha256 ?? null, sizeBytes: null }
           const file = files.get(input.file ?? '')
@@ -21,11 +37,40 @@ export async function buildAssignments(db: Db, objects: Objects, jobs: readonly 
           return { ...common, url, trusted: true, sha256: file?.sha256 ?? null, sizeBytes: file?.sizeBytes ?? null }
         }),
       )
-      const { attemptId, attemptNumber, leaseToken, jobId, project, batchId, batchIndex, batchSize } = job
+      const { attemptId, attemptNumber, leaseToken, jobId, project, batchId, batchIndex, batchSize } = claimed
       // An address may be a credential, and a node has no need of it.
-      const spec = { ...job.spec, webhook: null }
-      const { traceparent = null, tracestate = null } = parseTraceContext(job.traceContext) ?? {}
-      return { attemptId, attemptNumber, leaseToken, jobId, project, batchId, batchIndex, batchSize, spec, inputs, traceparent, tracestate }
+      const spec = { ...claimed.spec, webhook: null }
+      const { traceparent = null, tracestate = null } = parseTraceContext(claimed.traceContext) ?? {}
+      const job = { attemptId, attemptNumber, leaseToken, jobId, project, batchId, batchIndex, batchSize, spec, inputs, traceparent, tracestate }
+      const delivered = secrets.get(attemptId)
+      return delivered ? { ...job, secrets: delivered } : job
     }),
   )
+  return fitReply(built, MAX_REPLY_BYTES)
+}
+
+/**
+ * As many as one message holds. The others are taken back when the node asks about its leases without naming them, and
+ * claimed again; one that does not fit by itself would never arrive, so it goes without what is large, and fails.
+ */
+export function fitReply(assignments: readonly Assignment[], maxBytes: number): Assignment[] {
+  let left = maxBytes
+  return assignments.flatMap((whole) => {
+    const bytes = sizeOf(whole)
+    const assignment = bytes > maxBytes ? withoutBulk(whole, bytes, maxBytes) : whole
+    const size = assignment === whole ? bytes : sizeOf(assignment)
+    if (size > left) return []
+    left -= size
+    return [assignment]
+  })
+}
+
+function sizeOf(assignment: Assignment): number {
+  return Buffer.byteLength(JSON.stringify(assignment)) + 1
+}
+
+function withoutBulk(assignment: Assignment, bytes: number, maxBytes: number): Assignment {
+  const message = `spec: code, requirements, env, args and inputs are ${bytes} bytes as a node is sent them; at most ${maxBytes} fit, put larger data into a file`
+  const spec = { ...assignment.spec, code: null, requirements: null, command: null, args: [], env: {}, secretEnv: {}, inputs: [], outputs: [], maskEnv: null }
+  return { ...assignment, spec, inputs: [], secrets: { env: {}, registry: null, fault: { message, transient: false } } }
 }

@@ -86,7 +86,7 @@ async function main(): Promise<void> {
     claim: meters.answer(async (nodeId, request) => {
       const jobs = await claims.claim(nodeId, request)
       if (jobs.length > 0) relay.kick()
-      return { assignments: jobs.length === 0 ? [] : await buildAssignments(db, objects, jobs, urlSeconds) }
+      return { assignments: jobs.length === 0 ? [] : await buildAssignments({ db, objects, sealer, log, urlSeconds }, jobs) }
     }),
     async report(nodeId, report) {
       const reply = await reports.report(nodeId, report)

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { Type } from '@sinclair/typebox'
-import { newSecretKey } from '#core/sealer.ts'
+import { createSealer, newSecretKey, SealerEnv } from '#core/sealer.ts'
 import { readConfig } from '#core/service/config.ts'
 import { createLog } from '#core/service/log.ts'
 import { runMain } from '#core/service/run.ts'
@@ -10,17 +10,20 @@ import { ObjectsEnv, objectsConfig } from './config.ts'
 import { migrate } from './migrate.ts'
 import { createObjects } from './objects.ts'
 import { createDbPool, type DatabasePool } from './pool.ts'
+import { resealAll } from './reseal.ts'
 import { prepareRoles } from './roles.ts'
 
 const USAGE = `usage: node store/admin.ts <command>
   prepare                                      roles, migrations, bucket
   bootstrap --project SLUG --key-file FILE     a project and its first API key
   secret-key [--id ID]                         prints a new key for RGRID_SECRET_KEYS
+  rotate-secrets                               seals what is sealed with the first of RGRID_SECRET_KEYS
   enrolment-token --token-file FILE [--ttl S]  a one-time token for a new node`
 
 const AdminEnv = Type.Object({
   RGRID_POSTGRES_ADMIN_URL: Type.String({ description: 'URL of the database as a role that may create roles and tables' }),
 })
+const RotateEnv = Type.Object({ ...AdminEnv.properties, ...SealerEnv })
 const PrepareEnv = Type.Object({
   ...AdminEnv.properties,
   ...ObjectsEnv,
@@ -48,6 +51,8 @@ async function main(): Promise<void> {
     case 'secret-key':
       process.stdout.write(`${newSecretKey(values.id)}\n`)
       return
+    case 'rotate-secrets':
+      return rotateSecrets()
     case 'enrolment-token':
       return withDb(async (db) => writeSecret(required(values['token-file'], '--token-file'), await createEnrolmentToken(db, Number(values.ttl))))
     default:
@@ -70,6 +75,15 @@ async function bootstrap(db: DatabasePool, slug: string, keyFile: string): Promi
   const projectId = await ensureProject(db, slug)
   if (existsSync(keyFile) && (await isLiveApiKey(db, readFileSync(keyFile, 'utf8').trim()))) return
   writeSecret(keyFile, await createApiKey(db, projectId, 'bootstrap'))
+}
+
+async function rotateSecrets(): Promise<void> {
+  const sealer = createSealer(readConfig(RotateEnv).RGRID_SECRET_KEYS)
+  await withDb(async (db) => {
+    const { resealed, unopened } = await resealAll(db, sealer)
+    createLog('admin', process.env.RGRID_LOG_LEVEL ?? 'info').info({ resealed, unopened: unopened.length }, 'sealed with the first key')
+    if (unopened.length > 0) throw new Error(`these could not be opened, and stay as they are; keep the keys until they are set anew: ${unopened.join(', ')}`)
+  })
 }
 
 async function withDb(work: (db: DatabasePool) => Promise<void>): Promise<void> {

@@ -3,6 +3,7 @@ import { sql } from 'slonik'
 import { maybe } from '#core/api.ts'
 import { newId } from '#core/ids.ts'
 import type { KeyView } from '#core/key-api.ts'
+import { type Page, type PageWish, toPage } from './page.ts'
 import type { DatabasePool, Db, Tx } from './pool.ts'
 import { row } from './row.ts'
 import { hashSecret, type KeyEnvironment, newApiKey, prefixOfApiKey, sameHash } from './secrets.ts'
@@ -95,12 +96,14 @@ function toView(key: Static<typeof Columns>): KeyView {
   }
 }
 
-/** The keys of a project, the newest first; those that are revoked or expired for another 90 days. */
-export async function listKeys(db: Db, projectId: string): Promise<KeyView[]> {
+/** A page of the keys of a project, the newest first; those that are revoked or expired for another 90 days. */
+export async function listKeys(db: Db, projectId: string, { after, limit }: PageWish<string>): Promise<Page<KeyView, string>> {
+  const older = after === undefined ? sql.fragment`true` : sql.fragment`id < ${after}`
   const keys = await db.any(sql.type(row(Columns))`
     select ${COLUMNS} from api_keys
-    where project_id = ${projectId} and coalesce(least(revoked_at, expires_at), 'infinity') > now() - interval '90 days' order by created_at desc, id desc`)
-  return keys.map(toView)
+    where project_id = ${projectId} and coalesce(least(revoked_at, expires_at), 'infinity') > now() - interval '90 days' and ${older}
+    order by id desc limit ${limit + 1}`)
+  return toPage(keys, limit, toView, ({ id }) => id)
 }
 
 /** A key of the project; undefined when it has none of this id. */

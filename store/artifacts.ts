@@ -1,6 +1,7 @@
 import { Type } from '@sinclair/typebox'
 import { sql } from 'slonik'
 import type { ArtifactView } from '#core/api.ts'
+import { type Page, type PageWish, toPage } from './page.ts'
 import type { Db } from './pool.ts'
 import { row } from './row.ts'
 
@@ -15,12 +16,19 @@ const ArtifactRow = Type.Object({
   created_at: Type.String(),
 })
 
-/** The outputs of a job: those of the attempt that decided it. */
-export async function listArtifacts(db: Db, jobId: string): Promise<ArtifactView[]> {
+/** A page of the outputs of a job, by path: those of the attempt that decided it. */
+export async function listArtifacts(db: Db, jobId: string, { after = '', limit }: PageWish<string>): Promise<Page<ArtifactView, string>> {
   const rows = await db.any(sql.type(row(ArtifactRow))`
     select a.id, a.job_id, a.path, a.size_bytes, a.sha256, a.executable, a.expired_at is not null as expired, a.created_at
-    from artifacts a join jobs j on j.id = a.job_id and j.attempt_id = a.attempt_id where a.job_id = ${jobId} order by a.path`)
-  return rows.map(({ job_id, size_bytes, created_at, ...artifact }) => ({ ...artifact, jobId: job_id, sizeBytes: size_bytes, createdAt: created_at }))
+    from artifacts a join jobs j on j.id = a.job_id and j.attempt_id = a.attempt_id where a.job_id = ${jobId} and a.path > ${after}
+    order by a.path limit ${limit + 1}`)
+  const toView = ({ job_id, size_bytes, created_at, ...artifact }: (typeof rows)[number]) => ({
+    ...artifact,
+    jobId: job_id,
+    sizeBytes: size_bytes,
+    createdAt: created_at,
+  })
+  return toPage(rows, limit, toView, ({ path }) => path)
 }
 
 /** Where an artifact of the project lies; undefined when it has none of this id. */

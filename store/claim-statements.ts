@@ -112,6 +112,6 @@ export const TAKE = `
     insert into outbox (event_id) select id from event
   )
   select t.id as "jobId", t.attempt_id as "attemptId", t.pick_node_id as "nodeId", t.lease_token as "leaseToken",
-    t.attempt_count as "attemptNumber", p.slug as project, t.batch_id as "batchId", t.batch_index as "batchIndex",
+    t.attempt_count as "attemptNumber", p.id as "projectId", p.slug as project, t.batch_id as "batchId", t.batch_index as "batchIndex",
     b.size as "batchSize", t.spec, t.trace_context as "traceContext", extract(epoch from clock_timestamp() - t.queued_at)::float8 as "queuedSeconds"
   from taken t join projects p on p.id = t.project_id left join batches b on b.id = t.batch_id`

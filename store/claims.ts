@@ -59,6 +59,8 @@ export interface Pick {
 /** A claimed job with what its node needs to know. */
 export interface ClaimedJob extends Pick {
   attemptNumber: number
+  projectId: string
+  /** Its slug. */
   project: string
   batchId: string | null
   batchIndex: number | null

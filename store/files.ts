@@ -21,7 +21,7 @@ export async function ensureFile(db: Db, owner: { accountId: string; projectId: 
     insert into files (id, account_id, project_id, sha256, size_bytes, key, state)
     values (${newId('file')}, ${owner.accountId}, ${owner.projectId}, ${sha256}, ${sizeBytes}, ${fileKey(owner.accountId, owner.projectId, sha256)}, 'pending')
     on conflict (project_id, sha256) do update
-      set size_bytes = case when files.state = 'ready' then files.size_bytes else excluded.size_bytes end, state = files.state
+      set size_bytes = case when files.state = 'ready' then files.size_bytes else excluded.size_bytes end, state = files.state, announced_at = now()
     returning id, key, size_bytes, state`)
   return { id: file.id, key: file.key, sizeBytes: file.size_bytes, state: file.state }
 }

@@ -17,6 +17,11 @@ export interface RequestName {
   hash: Buffer
 }
 
+/** The place of the answer to a request, for its seal. */
+export function answerContext({ accountId, scope, key }: Pick<RequestName, 'accountId' | 'scope' | 'key'>): string {
+  return `answer/${accountId}/${scope}/${key}`
+}
+
 /** `new`: do it; `done`: this was answered; `other`: the same name was used for something else. */
 export type Known = { state: 'new' } | { state: 'done'; status: number; answer: string } | { state: 'other' }
 

@@ -3,12 +3,12 @@ import { sql } from 'slonik'
 import { maybe } from '#core/api.ts'
 import type { NodeDetail, NodeView } from '#core/operator-api.ts'
 import { nowMs } from '#core/service/time.ts'
+import { type Page, type PageWish, toPage } from './page.ts'
 import type { Db } from './pool.ts'
 import { row } from './row.ts'
 
 /** For so long a node that is gone is shown to those who ask for all. */
 const ENDED_HOURS = 24
-const MAX_NODES = 1000
 const HOUR_MS = 3_600_000
 
 const Time = Type.String()
@@ -47,12 +47,12 @@ const NODE = sql.fragment`
   coalesce(u.slots, 0) as used_slots, coalesce(u.memory_bytes, 0) as used_memory_bytes`
 const NODES = sql.fragment`nodes n left join rgrid_node_use() u on u.node_id = n.id`
 
-/** The nodes, the newest first, with what live leases take of them; with `ended` those too that ended within a day. */
-export async function listNodes(db: Db, ended: boolean): Promise<NodeView[]> {
-  const also = ended ? sql.fragment`or n.ended_at > now() - make_interval(hours => ${ENDED_HOURS})` : sql.fragment``
-  const rows = await db.any(sql.type(row(NodeRow))`
-    select ${NODE} from ${NODES} where n.ended_at is null ${also} order by n.created_at desc, n.id desc limit ${MAX_NODES}`)
-  return rows.map(toView)
+/** A page of the nodes, the newest first, with what live leases take of them; with `ended` those too that ended within a day. */
+export async function listNodes(db: Db, ended: boolean, { after, limit }: PageWish<string>): Promise<Page<NodeView, string>> {
+  const present = ended ? sql.fragment`(n.ended_at is null or n.ended_at > now() - make_interval(hours => ${ENDED_HOURS}))` : sql.fragment`n.ended_at is null`
+  const older = after === undefined ? sql.fragment`true` : sql.fragment`n.id < ${after}`
+  const rows = await db.any(sql.type(row(NodeRow))`select ${NODE} from ${NODES} where ${present} and ${older} order by n.id desc limit ${limit + 1}`)
+  return toPage(rows, limit, toView, ({ id }) => id)
 }
 
 /** One node that has not ended; undefined when there is none of this id. */

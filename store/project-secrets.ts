@@ -2,6 +2,7 @@ import { Type } from '@sinclair/typebox'
 import { sql } from 'slonik'
 import { newId } from '#core/ids.ts'
 import type { SecretKind, SecretView } from '#core/secret-api.ts'
+import { type Page, type PageWish, toPage } from './page.ts'
 import type { Db, Tx } from './pool.ts'
 import { row } from './row.ts'
 
@@ -65,9 +66,17 @@ export async function setSecret(tx: Tx, owner: SecretOwner, secret: NewSecret): 
   return stored ? { status: 'ok', ...stored } : { status: 'kind' }
 }
 
-/** The secrets of a project, by name; never what they hold. */
-export async function listSecrets(db: Db, projectId: string): Promise<SecretView[]> {
-  return [...(await db.anyFirst(sql.type(ViewRow)`select ${VIEW} from secrets where project_id = ${projectId} order by name`))]
+/** A page of the secrets of a project, by name; never what they hold. */
+export async function listSecrets(db: Db, projectId: string, { after = '', limit }: PageWish<string>): Promise<Page<SecretView, string>> {
+  const rows = await db.anyFirst(
+    sql.type(ViewRow)`select ${VIEW} from secrets where project_id = ${projectId} and name > ${after} order by name limit ${limit + 1}`,
+  )
+  return toPage(
+    rows,
+    limit,
+    (view) => view,
+    ({ name }) => name,
+  )
 }
 
 /** One of them; undefined when the project has none of this name. */

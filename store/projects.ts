@@ -2,6 +2,7 @@ import { Type } from '@sinclair/typebox'
 import { sql } from 'slonik'
 import type { ProjectView, Retention } from '#core/api.ts'
 import { newId } from '#core/ids.ts'
+import { type Page, type PageWish, toPage } from './page.ts'
 import type { Db, Tx } from './pool.ts'
 import { row } from './row.ts'
 
@@ -40,24 +41,27 @@ const ProjectRow = row(
   }),
 )
 
-/** The projects of the account whose view `db` is, of them those of these ids; the oldest first. */
-export async function listProjects(db: Db, ids: readonly string[] | 'all'): Promise<ProjectView[]> {
+/** A page of the projects of the account whose view `db` is, of them those of these ids; the oldest first. */
+export async function listProjects(db: Db, ids: readonly string[] | 'all', { after = '', limit }: PageWish<string>): Promise<Page<ProjectView, string>> {
   const wanted = ids === 'all' ? sql.fragment`true` : sql.fragment`id = any(${sql.array([...ids], 'text')})`
   const rows = await db.any(sql.type(ProjectRow)`
     select id, slug, name, created_at, retain_jobs_days, retain_logs_days, retain_artifacts_days from projects
-    where deleted_at is null and ${wanted} order by created_at, id`)
-  return rows.map((project) => ({
+    where deleted_at is null and ${wanted} and id > ${after} order by id limit ${limit + 1}`)
+  const toView = (project: (typeof rows)[number]): ProjectView => ({
     id: project.id,
     slug: project.slug,
     name: project.name,
     createdAt: project.created_at,
     retention: { jobsDays: project.retain_jobs_days, logsDays: project.retain_logs_days, artifactsDays: project.retain_artifacts_days },
-  }))
+  })
+  return toPage(rows, limit, toView, ({ id }) => id)
 }
 
 /** One of them; throws when there is none. */
 export async function readProject(db: Db, projectId: string): Promise<ProjectView> {
-  const [project] = await listProjects(db, [projectId])
+  const {
+    items: [project],
+  } = await listProjects(db, [projectId], { limit: 1 })
   if (!project) throw new Error(`project ${projectId} is not there`)
   return project
 }

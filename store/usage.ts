@@ -85,7 +85,7 @@ export interface Admission {
 export async function openAdmission(tx: Tx, owner: { accountId: string; projectId: string }, limits: EffectiveLimits): Promise<Admission> {
   const limited = (['account', 'project'] as const).filter((whose) => limits[whose].openJobs !== null || limits[whose].monthMicrons !== null)
   if (limited.length === 0) return { admit: () => undefined, settle: async () => undefined }
-  await tx.query(sql.unsafe`select pg_advisory_xact_lock(hashtextextended(${`usage:${owner.accountId}`}, 0))`)
+  await lockUsage(tx, owner.accountId)
   const used: Standing[] = []
   for (const whose of limited) {
     const ownerId = whose === 'account' ? owner.accountId : owner.projectId
@@ -119,6 +119,27 @@ export async function openAdmission(tx: Tx, owner: { accountId: string; projectI
       )
     },
   }
+}
+
+/** Until the transaction is over nobody else of the account is let in. */
+async function lockUsage(tx: Tx, accountId: string): Promise<void> {
+  await tx.query(sql.unsafe`select pg_advisory_xact_lock(hashtextextended(${`usage:${accountId}`}, 0))`)
+}
+
+const BytesRow = row(Type.Object({ bytes: Type.Number() }))
+
+/**
+ * Bytes that an account, or a project of it, keeps or has announced and may still upload (`urlSeconds`), but for this file.
+ * Until the transaction is over no other upload of the account is let in.
+ */
+export async function lockStorage(tx: Tx, accountId: string, projectId: string | null, but: { fileId: string; urlSeconds: number }): Promise<number> {
+  await lockUsage(tx, accountId)
+  const { storageBytes } = await readUsage(tx, accountId, projectId)
+  const announced = await tx.oneFirst(sql.type(BytesRow)`
+    select coalesce(sum(size_bytes), 0)::bigint as bytes from files
+    where account_id = ${accountId} and (${projectId}::text is null or project_id = ${projectId}) and state = 'pending' and id <> ${but.fileId}
+      and announced_at > now() - make_interval(secs => ${but.urlSeconds})`)
+  return storageBytes + announced
 }
 
 /** Adds up differences, the oldest first; returns how many. */

@@ -4,6 +4,7 @@ import { sql } from 'slonik'
 import { newId } from '#core/ids.ts'
 import type { Sealer } from '#core/sealer.ts'
 import type { WebhookEvent, WebhookView } from '#core/webhook-api.ts'
+import { type Page, type PageWish, toPage } from './page.ts'
 import type { Db, Tx } from './pool.ts'
 import { row } from './row.ts'
 
@@ -70,9 +71,17 @@ async function addSecret(tx: Tx, sealer: Pick<Sealer, 'seal'>, id: string): Prom
   return secret
 }
 
-/** The endpoints of a project, the oldest first. */
-export async function listWebhooks(db: Db, projectId: string): Promise<WebhookView[]> {
-  return [...(await db.anyFirst(sql.type(ViewRow)`select ${VIEW} from webhook_endpoints w where project_id = ${projectId} order by created_at, id`))]
+/** A page of the endpoints of a project, the oldest first. */
+export async function listWebhooks(db: Db, projectId: string, { after = '', limit }: PageWish<string>): Promise<Page<WebhookView, string>> {
+  const rows = await db.anyFirst(
+    sql.type(ViewRow)`select ${VIEW} from webhook_endpoints w where project_id = ${projectId} and id > ${after} order by id limit ${limit + 1}`,
+  )
+  return toPage(
+    rows,
+    limit,
+    (view) => view,
+    ({ id }) => id,
+  )
 }
 
 /** An endpoint of the project; undefined when it has none of this id. */

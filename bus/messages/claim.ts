@@ -21,6 +21,18 @@ export const AssignedInput = Type.Object({
 /** See the schema of the same name. */
 export type AssignedInput = Static<typeof AssignedInput>
 
+/**
+ * Secrets of the project, opened for one attempt: variables with their values, and credentials of the registry of its image.
+ * With `fault` the attempt cannot begin. They are on the node while the attempt is, and nowhere else (docs/SECRETS.md).
+ */
+export const DeliveredSecrets = Type.Object({
+  env: Type.Record(Type.String(), Type.String()),
+  registry: Type.Union([Type.Object({ server: Type.String(), username: Type.String(), password: Type.String() }), Type.Null()]),
+  fault: Type.Union([Type.Object({ message: Type.String(), transient: Type.Boolean() }), Type.Null()]),
+})
+/** See the schema of the same name. */
+export type DeliveredSecrets = Static<typeof DeliveredSecrets>
+
 /** One attempt given to a node. Every later word about it carries the lease token. */
 export const Assignment = Type.Object({
   attemptId: Type.String(),
@@ -36,6 +48,8 @@ export const Assignment = Type.Object({
   /** W3C trace context of the job; absent from a scheduler, or a record, of before there was one. */
   traceparent: Type.Optional(Type.Union([Type.String(), Type.Null()])),
   tracestate: Type.Optional(Type.Union([Type.String(), Type.Null()])),
+  /** Absent once the attempt has ended, and from a scheduler, or in a record, of before there were any. */
+  secrets: Type.Optional(DeliveredSecrets),
 })
 /** See the schema of the same name. */
 export type Assignment = Static<typeof Assignment>

@@ -1,4 +1,3 @@
-import type { CancelResult } from '#core/api.ts'
 import type { Command } from '../command.ts'
 import { onlyArgument } from '../parse.ts'
 
@@ -10,8 +9,8 @@ export const cancelCommand: Command = {
   options: { json: { type: 'boolean', help: 'print JSON' } },
   async run({ client, print }, options, args) {
     const id = onlyArgument(args, 'job or batch')
-    const kind = id.startsWith('batch_') ? 'batches' : 'jobs'
-    const result = await client().post<CancelResult>(`/v1/${kind}/${encodeURIComponent(id)}/cancel`)
+    const route = id.startsWith('batch_') ? 'POST /v1/batches/:id/cancel' : 'POST /v1/jobs/:id/cancel'
+    const result = await client().call(route, { params: { id } })
     if (options.json === true) print.json(result)
     else print.out(`${result.cancelled} cancelled, ${result.requested} running told to stop`)
     return 0

@@ -32,23 +32,26 @@ export const costCommand: Command = {
   },
 }
 
-function queryOf(options: OptionValues, nodes: boolean): URLSearchParams {
+/** What both reports take; a report of a project also takes the project. */
+type Query = { by: string; since?: string; until?: string; limit?: number }
+
+function queryOf(options: OptionValues, nodes: boolean): Query {
   const by = text(options, 'by') ?? 'day'
   if (!(nodes ? NODES_BY : BY).test(by))
     throw new UsageError(`--by: "${by}" is not known${nodes ? ' with --nodes' : ''}; say ${nodes ? 'day, node or type' : 'day, batch, job or label:KEY'}`)
-  const query = new URLSearchParams({ by })
-  for (const name of ['since', 'until']) {
+  const query: Query = { by }
+  for (const name of ['since', 'until'] as const) {
     const value = text(options, name)
-    if (value !== undefined) query.set(name, parseTime(name, value).slice(0, 10))
+    if (value !== undefined) query[name] = parseTime(name, value).slice(0, 10)
   }
   const limit = text(options, 'limit')
-  if (limit !== undefined) query.set('limit', String(parseCount('limit', limit, 1, 1000)))
+  if (limit !== undefined) query.limit = parseCount('limit', limit, 1, 1000)
   return query
 }
 
-async function showProject({ client, print, defaults }: Context, query: URLSearchParams, json: boolean): Promise<void> {
-  query.set('project', defaults.project ?? (await client().project()))
-  const report = await client().get<CostReport>(`/v1/cost?${query}`)
+async function showProject({ client, print, defaults }: Context, query: Query, json: boolean): Promise<void> {
+  const project = defaults.project ?? (await client().project())
+  const report = await client().call('GET /v1/cost', { query: { ...query, project } })
   if (json) return print.json(report)
   print.table([
     [report.by.replace(/^label:/, '').toUpperCase(), 'NAME', 'ATTEMPTS', 'SLOT TIME', 'COST', 'CHARGE'],
@@ -64,8 +67,8 @@ function toCells(sums: CostReport['total']): string[] {
   return [String(sums.attempts), formatDuration(sums.slotSeconds * 1000), `${formatMicrons(sums.costMicrons)}${mark}`, formatMicrons(sums.chargeMicrons)]
 }
 
-async function showNodes({ client, print }: Context, query: URLSearchParams, json: boolean): Promise<void> {
-  const report = await client().get<NodeCostReport>(`/v1/nodes/cost?${query}`)
+async function showNodes({ client, print }: Context, query: Query, json: boolean): Promise<void> {
+  const report = await client().call('GET /v1/nodes/cost', { query })
   if (json) return print.json(report)
   const cells = ({ hours, paidMicrons, costMicrons, idleMicrons }: NodeCostReport['total']) => {
     const idle = paidMicrons === 0 ? '' : `${((idleMicrons / paidMicrons) * 100).toFixed(1)} %`

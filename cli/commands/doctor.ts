@@ -1,4 +1,3 @@
-import type { Diagnosis } from '#core/operator-api.ts'
 import type { Command } from '../command.ts'
 
 const MAX_SHOWN = 10
@@ -10,7 +9,7 @@ export const doctorCommand: Command = {
   summary: 'Looks at the whole installation and says what is wrong (operators). Ends with 1 when something is.',
   options: { json: { type: 'boolean', help: 'print JSON' } },
   async run({ client, print }, options) {
-    const diagnosis = await client().get<Diagnosis>('/v1/doctor')
+    const diagnosis = await client().call('GET /v1/doctor')
     if (options.json === true) print.json(diagnosis)
     else
       print.table([

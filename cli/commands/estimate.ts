@@ -26,8 +26,7 @@ export const estimateCommand: Command = {
     const patterns = list(options, 'batch')
     const jobs = patterns.length === 0 ? 1 : findBatchFiles(at.cwd, patterns).length
     const project = defaults.project ?? (await client().project())
-    const query = new URLSearchParams({ project, jobs: String(jobs) })
-    const estimate = await client().post<Estimate>(`/v1/estimate?${query}`, { spec }, { repeatable: true })
+    const estimate = await client().call('POST /v1/estimate', { query: { project, jobs }, body: { spec } })
     if (options.json === true) print.json(estimate)
     else {
       print.say(basisOf(estimate))

@@ -13,7 +13,7 @@ export const explainCommand: Command = {
   summary: 'Says why a job is where it is: one reason of a closed list, with its details.',
   options: { json: { type: 'boolean', help: 'print JSON' } },
   async run({ client, print }, options, args) {
-    const explanation = await client().get<Explanation>(`/v1/jobs/${encodeURIComponent(onlyArgument(args, 'job'))}/explain`)
+    const explanation = await client().call('GET /v1/jobs/:id/explain', { params: { id: onlyArgument(args, 'job') } })
     if (options.json === true) print.json(explanation)
     else for (const line of linesOf(print, explanation)) print.out(line)
     return 0

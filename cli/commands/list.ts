@@ -1,4 +1,5 @@
-import type { JobPage, JobView } from '#core/api.ts'
+import type { JobView } from '#core/api.ts'
+import type { JobQuery } from '#core/list-api.ts'
 import { nowMs } from '#core/service/time.ts'
 import type { Client } from '../client.ts'
 import { type Command, type Context, list, type OptionValues, text } from '../command.ts'
@@ -43,17 +44,19 @@ export const listCommand: Command = {
 
 /** The jobs that the options ask for, page by page. */
 async function* readJobs(client: Client, project: string, options: OptionValues, limit: number): AsyncGenerator<JobView[]> {
-  const query = new URLSearchParams()
-  for (const name of ['state', 'batch', 'name']) if (text(options, name) !== undefined) query.set(name, text(options, name) as string)
-  for (const label of list(options, 'label')) query.append('label', label)
+  const query: JobQuery = { label: list(options, 'label') }
+  for (const name of ['state', 'batch', 'name'] as const) {
+    const value = text(options, name)
+    if (value !== undefined) query[name] = value
+  }
   let left = limit
   for (let more = true; more; ) {
-    query.set('limit', String(Math.min(PAGE_SIZE, left)))
-    const { items, nextCursor } = await client.get<JobPage>(`/v1/projects/${encodeURIComponent(project)}/jobs?${query}`)
+    query.limit = Math.min(PAGE_SIZE, left)
+    const { items, nextCursor } = await client.call('GET /v1/projects/:slug/jobs', { params: { slug: project }, query })
     yield items
     left -= items.length
     more = nextCursor !== null && left > 0
-    if (nextCursor !== null) query.set('cursor', nextCursor)
+    if (nextCursor !== null) query.cursor = nextCursor
   }
 }
 

@@ -1,4 +1,3 @@
-import type { CellList, NodeDetail, NodeView } from '#core/operator-api.ts'
 import type { Command, Context } from '../command.ts'
 import { cellLines, nodeLines, nodeTable } from '../nodes-view.ts'
 import { UsageError } from '../usage-error.ts'
@@ -24,19 +23,19 @@ export const nodesCommand: Command = {
     const [verb = 'list', id, ...more] = args
     if (more.length > 0 || (options.all === true && (verb !== 'list' || options.cells === true)) || (options.cells === true && args.length > 0)) throw misused()
     if (options.cells === true) {
-      const list = await client().get<CellList>('/v1/cells')
+      const list = await client().call('GET /v1/cells')
       return show(print, json, [list], () => cellLines(print, list))
     }
     if (verb === 'list' && id === undefined) {
-      const { items } = await client().get<{ items: NodeView[] }>(`/v1/nodes${options.all === true ? '?all=true' : ''}`)
+      const items = await Array.fromAsync(client().all('GET /v1/nodes', { query: options.all === true ? { all: true } : {} }))
       return show(print, json, items, () => nodeTable(print, items))
     }
     if (verb.startsWith('node_') && id === undefined) {
-      const node = await client().get<NodeDetail>(`/v1/nodes/${encodeURIComponent(verb)}`)
+      const node = await client().call('GET /v1/nodes/:id', { params: { id: verb } })
       return show(print, json, [node], () => nodeLines(print, node))
     }
     if ((verb !== 'drain' && verb !== 'resume') || !id) throw misused()
-    const node = await client().post<NodeView>(`/v1/nodes/${encodeURIComponent(id)}/${verb}`, undefined, { repeatable: true })
+    const node = await client().call(`POST /v1/nodes/:id/${verb}`, { params: { id } })
     return show(print, json, [node], () => nodeTable(print, [node]))
   },
 }

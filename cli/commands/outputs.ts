@@ -1,4 +1,3 @@
-import type { ArtifactView } from '#core/api.ts'
 import { formatBytes } from '#core/job/quantity.ts'
 import type { Command } from '../command.ts'
 import { onlyArgument } from '../parse.ts'
@@ -10,7 +9,7 @@ export const outputsCommand: Command = {
   summary: 'Lists the outputs of a job.',
   options: { json: { type: 'boolean', help: 'print JSON, a line an output' } },
   async run({ client, print }, options, args) {
-    const { items } = await client().get<{ items: ArtifactView[] }>(`/v1/jobs/${encodeURIComponent(onlyArgument(args, 'job'))}/artifacts`)
+    const items = await Array.fromAsync(client().all('GET /v1/jobs/:id/artifacts', { params: { id: onlyArgument(args, 'job') } }))
     if (options.json === true) for (const item of items) print.json(item)
     else print.table([['PATH', 'SIZE', 'SHA-256', 'ID'], ...items.map((item) => [item.path, formatBytes(item.sizeBytes), item.sha256.slice(0, 16), item.id])])
     return 0

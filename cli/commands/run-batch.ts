@@ -1,5 +1,4 @@
 import { join, resolve } from 'node:path'
-import type { BatchView } from '#core/api.ts'
 import { type BatchItem, type BatchSpec, MAX_BATCH_ITEMS } from '#core/batch.ts'
 import { API_VERSION, type InputFile, Name, type Spec } from '#core/job/spec.ts'
 import { argumentsFor, findBatchFiles, unquotedHint } from '../batch-files.ts'
@@ -48,7 +47,7 @@ export async function runBatch(context: Context, options: OptionValues, template
   // By where they are here: two files of other folders may have the same path, each in its own job.
   const uploaded = new Map(needed.map((input, index) => [input.local, uploads[index] as InputFile]))
   const document = toDocument((input) => ({ ...(uploaded.get(input.local) as InputFile), path: input.path }))
-  const batch = await client.post<BatchView>(`/v1/projects/${encodeURIComponent(project)}/batches`, document)
+  const batch = await client.call('POST /v1/projects/:slug/batches', { params: { slug: project }, body: document })
   if (options.detach === true) {
     if (options.json === true) print.json(batch)
     else print.out(batch.id)

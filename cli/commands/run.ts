@@ -1,5 +1,4 @@
 import { basename, resolve } from 'node:path'
-import type { JobView } from '#core/api.ts'
 import { API_VERSION, type InputFile, type JobSpec, type Spec } from '#core/job/spec.ts'
 import { type Command, type Context, list, type Option, type OptionValues, text } from '../command.ts'
 import { waitForJob } from '../follow-job.ts'
@@ -83,7 +82,7 @@ async function runOne(context: Context, options: OptionValues, spec: Spec, invoc
   const client = context.client()
   const project = context.defaults.project ?? (await client.project())
   const inputs = await uploadInputs(client, print, project, invocation.inputs)
-  const job = await client.post<JobView>(`/v1/projects/${encodeURIComponent(project)}/jobs`, document(inputs))
+  const job = await client.call('POST /v1/projects/:slug/jobs', { params: { slug: project }, body: document(inputs) })
   if (options.detach === true) {
     if (options.json === true) print.json(job)
     else print.out(job.id)

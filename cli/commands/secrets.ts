@@ -1,4 +1,4 @@
-import type { SecretBody, SecretList, SecretView } from '#core/secret-api.ts'
+import type { SecretBody, SecretView } from '#core/secret-api.ts'
 import { nowMs } from '#core/service/time.ts'
 import { type Command, type Context, type OptionValues, text } from '../command.ts'
 import { age } from '../print.ts'
@@ -44,13 +44,12 @@ export const secretsCommand: Command = {
   },
 }
 
-async function pathOf({ client, defaults }: Context, name?: string): Promise<string> {
-  const project = defaults.project ?? (await client().project())
-  return `/v1/projects/${encodeURIComponent(project)}/secrets${name === undefined ? '' : `/${encodeURIComponent(name)}`}`
+async function projectOf({ client, defaults }: Context): Promise<string> {
+  return defaults.project ?? (await client().project())
 }
 
 async function listAll(context: Context, options: OptionValues): Promise<number> {
-  const { items } = await context.client().get<SecretList>(await pathOf(context))
+  const items = await Array.fromAsync(context.client().all('GET /v1/projects/:slug/secrets', { params: { slug: await projectOf(context) } }))
   if (options.json === true) for (const secret of items) context.print.json(secret)
   else context.print.table([['NAME', 'KIND', 'VERSION', 'SET', 'USED'], ...items.map(toRow)])
   return 0
@@ -69,19 +68,19 @@ function toRow({ name, kind, server, version, updatedAt, lastUsedAt }: SecretVie
 async function setOne(context: Context, options: OptionValues, name: string): Promise<number> {
   const [server, username] = [text(options, 'registry'), text(options, 'username')]
   if ((server === undefined) !== (username === undefined)) throw new UsageError('--registry and --username go together')
-  const path = await pathOf(context, name)
+  const params = { slug: await projectOf(context), name }
   const question = username === undefined ? `Value of ${name}: ` : `Password of ${username} at ${server}: `
   const value = await readSecretValue(question, text(options, 'from-file'), context.at.cwd)
   if (value === '') throw new UsageError('the value is empty')
   const body: SecretBody = server === undefined || username === undefined ? { value } : { registry: { server, username, password: value.trim() } }
-  const secret = await context.client().put<SecretView>(path, body)
+  const secret = await context.client().call('PUT /v1/projects/:slug/secrets/:name', { params, body })
   if (options.json === true) context.print.json(secret)
   else context.print.say(`${secret.name} is set, version ${secret.version}; jobs that start from now on get it`)
   return 0
 }
 
 async function deleteOne(context: Context, _: OptionValues, name: string): Promise<number> {
-  await context.client().delete(await pathOf(context, name))
+  await context.client().call('DELETE /v1/projects/:slug/secrets/:name', { params: { slug: await projectOf(context), name } })
   context.print.say(`${name} is deleted; jobs that ask for it and have not begun will fail`)
   return 0
 }

@@ -19,7 +19,7 @@ export const statusCommand: Command = {
   },
   async run(context, options, args) {
     const id = onlyArgument(args, 'job or batch')
-    const read = () => context.client().get<BatchView | JobDetail>(`/v1/${isBatch(id) ? 'batches' : 'jobs'}/${encodeURIComponent(id)}`)
+    const read = () => context.client().call(isBatch(id) ? 'GET /v1/batches/:id' : 'GET /v1/jobs/:id', { params: { id } })
     if (options.watch === true) await watchStatus(context, id, read, options.json === true)
     else if (options.json === true) context.print.json(await read())
     else for (const line of linesOf(context.print, await read())) context.print.out(line)

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { parse } from 'yaml'
-import type { BatchView, JobView } from '#core/api.ts'
+import type { BatchSpec } from '#core/batch.ts'
+import type { JobSpec } from '#core/job/spec.ts'
 import type { Command, OptionValues } from '../command.ts'
 import { followBatch } from '../follow-batch.ts'
 import { waitForJob } from '../follow-job.ts'
@@ -22,18 +23,18 @@ export const submitCommand: Command = {
   async run({ client, print, at, defaults }, options, args) {
     const file = onlyArgument(args, 'file (- for standard input)')
     const document = withSecrets(readDocument(file === '-' ? 0 : resolve(at.cwd, file), file), options)
-    const named = (document.metadata as { project?: unknown } | null | undefined)?.project
+    const named: unknown = document.metadata?.project
     const project = typeof named === 'string' ? named : (defaults.project ?? (await client().project()))
-    const address = `/v1/projects/${encodeURIComponent(project)}`
+    const params = { slug: project }
     const [json, waits] = [options.json === true, options.wait === true]
     if (isBatch(document)) {
-      const batch = await client().post<BatchView>(`${address}/batches`, document)
+      const batch = await client().call('POST /v1/projects/:slug/batches', { params, body: document })
       if (waits) return followBatch(client(), print, project, batch, { folders: undefined, flat: false, json, cancelFirst: false })
       if (json) print.json(batch)
       else print.out(batch.id)
       return 0
     }
-    const job = await client().post<JobView>(`${address}/jobs`, document)
+    const job = await client().call('POST /v1/projects/:slug/jobs', { params, body: document })
     if (waits) return waitForJob(client(), print, job.id, { folder: undefined, flat: false, json, cancelFirst: false })
     if (json) print.json(job)
     else print.out(job.id)
@@ -41,32 +42,25 @@ export const submitCommand: Command = {
   },
 }
 
-/** What the command line itself looks at; the gateway checks the rest, and says what is wrong where. */
-interface Document {
-  kind?: unknown
-  items?: unknown
-  metadata?: unknown
-  spec?: unknown
-  template?: unknown
-}
+/** What it is taken for: the gateway checks it, and says what is wrong where. */
+type Document = JobSpec | BatchSpec
 
 /** The document with the variables of `--secret` in its spec, or its template. */
 function withSecrets(document: Document, options: OptionValues): Document {
   const secrets = secretsFromOptions(options)
   if (Object.keys(secrets).length === 0) return document
-  const field = isBatch(document) ? 'template' : 'spec'
-  const spec = (document[field] ?? {}) as { env?: object | null }
-  return { ...document, [field]: { ...spec, env: { ...spec.env, ...secrets } } }
+  if (isBatch(document)) return { ...document, template: { ...document.template, env: { ...document.template?.env, ...secrets } } }
+  return { ...document, spec: { ...document.spec, env: { ...document.spec?.env, ...secrets } } }
 }
 
-function isBatch(document: Document): boolean {
-  return document.kind === 'Batch' || document.items !== undefined
+function isBatch(document: Document): document is BatchSpec {
+  return document.kind === 'Batch' || 'items' in document
 }
 
 function readDocument(path: number | string, name: string): Document {
   const document = parseText(readText(path, name), name)
   if (typeof document !== 'object' || document === null || Array.isArray(document)) throw new UsageError(`${name} holds no Job or Batch document`)
-  return document
+  return document as Document
 }
 
 function readText(path: number | string, name: string): string {

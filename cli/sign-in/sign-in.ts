@@ -29,9 +29,9 @@ export async function signInForKey(options: SignInOptions, print: Printer, quest
   const token = options.isDevice ? await byDevice(login, print) : await byBrowser(login, print, options.env)
   print.say('signed in')
   const client = createClient({ apiUrl: options.apiUrl, apiKey: token, source: 'the sign-in' })
-  const project = options.project ?? (await chooseProject(await client.get<{ items: { slug: string }[] }>('/v1/projects'), questions))
+  const project = options.project ?? (await chooseProject(await Array.fromAsync(client.all('GET /v1/projects')), questions))
   const name = `rgrid init on ${hostname()}`.slice(0, 60)
-  const { key } = await client.post<{ key: string }>(`/v1/projects/${encodeURIComponent(project)}/keys`, { name })
+  const { key } = await client.call('POST /v1/projects/:slug/keys', { params: { slug: project }, body: { name } })
   return key
 }
 
@@ -51,7 +51,7 @@ function byDevice(login: Login, print: Printer): Promise<string> {
   })
 }
 
-async function chooseProject({ items }: { items: { slug: string }[] }, questions: Questions): Promise<string> {
+async function chooseProject(items: readonly { slug: string }[], questions: Questions): Promise<string> {
   if (items.length === 0) throw new RGridError('not_found', 'you are a member of no project yet; ask an owner of one to let you in')
   const project = await chooseOne(items, (item) => item.slug, { wanted: undefined, option: '--project', what: 'project' }, questions)
   return project.slug

@@ -1,5 +1,5 @@
 import { nowMs, sleep } from '#core/service/time.ts'
-import type { DeliveryDetail, DeliveryView, TryView } from '#core/webhook-api.ts'
+import { DELIVERY_STATES, type DeliveryQuery, type DeliveryView, type RedeliverRange, type TryView, WEBHOOK_EVENTS } from '#core/webhook-api.ts'
 import { type Context, type OptionValues, text } from '../command.ts'
 import { parseCount, parseTime } from '../duration.ts'
 import { age } from '../print.ts'
@@ -11,31 +11,48 @@ const POLL_MS = 300
 const RESULT_MS = 30_000
 const PAGE_SIZE = 200
 
-const path = (webhookId: string) => `/v1/webhooks/${encodeURIComponent(webhookId)}`
-
 /** `deliveries ID`: what was sent, or is to be, the newest first. */
 export async function listDeliveries({ client, print }: Context, webhookId: string, options: OptionValues): Promise<number> {
-  const query = new URLSearchParams()
-  for (const name of ['state', 'type', 'job']) if (text(options, name) !== undefined) query.set(name, text(options, name) as string)
-  for (const name of ['since', 'until']) if (text(options, name) !== undefined) query.set(name, parseTime(name, text(options, name) as string))
+  const query: DeliveryQuery = queryOf(options)
   const rows = [['DELIVERY', 'TYPE', 'ABOUT', 'STATE', 'TRIES', 'LAST', 'NEXT', 'AGE']]
   let left = parseCount('limit', text(options, 'limit') ?? '50', 1, 1_000_000)
   for (let more = true; more; ) {
-    query.set('limit', String(Math.min(PAGE_SIZE, left)))
-    const page = await client().get<{ items: DeliveryView[]; nextCursor: string | null }>(`${path(webhookId)}/deliveries?${query}`)
+    query.limit = Math.min(PAGE_SIZE, left)
+    const page = await client().call('GET /v1/webhooks/:id/deliveries', { params: { id: webhookId }, query })
     if (options.json === true) for (const delivery of page.items) print.json(delivery)
     else rows.push(...page.items.map(toRow))
     left -= page.items.length
     more = page.nextCursor !== null && left > 0
-    if (page.nextCursor !== null) query.set('cursor', page.nextCursor)
+    if (page.nextCursor !== null) query.cursor = page.nextCursor
   }
   if (options.json !== true) print.table(rows)
   return 0
 }
 
+function queryOf(options: OptionValues): DeliveryQuery {
+  const [job, since, until] = [text(options, 'job'), text(options, 'since'), text(options, 'until')]
+  const state = oneOf('state', text(options, 'state'), DELIVERY_STATES)
+  const type = oneOf('type', text(options, 'type'), [...WEBHOOK_EVENTS, 'webhook.ping'])
+  return {
+    ...(state === undefined ? {} : { state }),
+    ...(type === undefined ? {} : { type }),
+    ...(job === undefined ? {} : { job }),
+    ...(since === undefined ? {} : { since: parseTime('since', since) }),
+    ...(until === undefined ? {} : { until: parseTime('until', until) }),
+  }
+}
+
+/** The word, when it is one of these. Throws a UsageError. */
+function oneOf<const T extends string>(option: string, value: string | undefined, words: readonly T[]): T | undefined {
+  if (value === undefined) return undefined
+  const found = words.find((word) => word === value)
+  if (found === undefined) throw new UsageError(`--${option} ${value}: it is one of ${words.join(', ')}`)
+  return found
+}
+
 /** `delivery ID DELIVERY`: one of them, with every time that it was sent. */
 export async function showDelivery({ client, print }: Context, webhookId: string, deliveryId: string, options: OptionValues): Promise<number> {
-  const found = await client().get<DeliveryDetail>(`${path(webhookId)}/deliveries/${encodeURIComponent(deliveryId)}`)
+  const found = await client().call('GET /v1/webhooks/:id/deliveries/:deliveryId', { params: { id: webhookId, deliveryId } })
   if (options.json === true) print.json(found)
   else {
     print.table([['DELIVERY', 'TYPE', 'ABOUT', 'STATE', 'TRIES', 'LAST', 'NEXT', 'AGE'], toRow(found)])
@@ -48,10 +65,10 @@ export async function showDelivery({ client, print }: Context, webhookId: string
 
 /** `test ID`: sends a ping, waits for what came of it. Ends with 1 when it was not taken. */
 export async function testWebhook({ client, print }: Context, webhookId: string, options: OptionValues): Promise<number> {
-  const { id } = await client().post<DeliveryView>(`${path(webhookId)}/test`)
+  const { id } = await client().call('POST /v1/webhooks/:id/test', { params: { id: webhookId } })
   const deadlineMs = nowMs() + RESULT_MS
   for (;;) {
-    const found = await client().get<DeliveryDetail>(`${path(webhookId)}/deliveries/${id}`)
+    const found = await client().call('GET /v1/webhooks/:id/deliveries/:deliveryId', { params: { id: webhookId, deliveryId: id } })
     const last = found.attempts.at(-1)
     if (last || found.state !== 'pending' || nowMs() > deadlineMs) {
       if (options.json === true) print.json(found)
@@ -67,17 +84,17 @@ export async function redeliver({ client, print }: Context, webhookId: string, d
   const since = text(options, 'since')
   if ((deliveryId === undefined) === (since === undefined)) throw new UsageError('name a delivery, or a range with --since')
   if (deliveryId !== undefined) {
-    const delivery = await client().post<DeliveryView>(`${path(webhookId)}/deliveries/${encodeURIComponent(deliveryId)}/redeliver`)
+    const delivery = await client().call('POST /v1/webhooks/:id/deliveries/:deliveryId/redeliver', { params: { id: webhookId, deliveryId } })
     print.say(`${delivery.id} is sent again`)
     return 0
   }
   const until = text(options, 'until')
-  const range = {
+  const range: RedeliverRange = {
     since: parseTime('since', since as string),
     until: until === undefined ? new Date(nowMs()).toISOString() : parseTime('until', until),
     state: options.all === true ? 'all' : 'failed',
   }
-  const { redelivered } = await client().post<{ redelivered: number }>(`${path(webhookId)}/redeliver`, range)
+  const { redelivered } = await client().call('POST /v1/webhooks/:id/redeliver', { params: { id: webhookId }, body: range })
   print.say(`${redelivered} deliveries are sent again`)
   return 0
 }

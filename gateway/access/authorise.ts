@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { type Action, roleMay } from '#core/access.ts'
 import { RGridError } from '#core/errors.ts'
+import { every } from '#core/service/time.ts'
 import { findProject, projectOfObject } from '#store/projects.ts'
 import { accountDb, operatorDb, type TenantDb } from '#store/tenant.ts'
 import type { GatewayDeps, RouteDeps, TenantDeps } from '../deps.ts'
@@ -15,6 +16,8 @@ interface Standing {
   /** Where the route is within a project. */
   principal: Principal | null
   db: TenantDb
+  /** Whether the caller may still do what was asked; throws when that cannot be found out. */
+  still(): Promise<boolean>
 }
 
 declare module 'fastify' {
@@ -43,9 +46,15 @@ export function authoriseRequests(app: FastifyInstance, deps: Pick<GatewayDeps, 
     const access = request.routeOptions.config.access
     // Only what the router itself answers has none.
     if (!access || access.where === 'open') return
-    const caller = await callers.find(credentialOf(request))
+    const credential = credentialOf(request)
+    const caller = await callers.find(credential)
     const db = access.where === 'operator' ? operatorDb(deps.pool) : accountDb(deps.pool, caller.accountId, (work) => turns.take(caller.accountId, work))
-    request.standing = { caller, principal: await authorise(request, access, caller, db), db }
+    const principal = await authorise(request, access, caller, db)
+    const still = async () => {
+      const now = await callers.again(caller, credential)
+      return principal === null || !('action' in access) || may(now, access.action, principal.projectId)
+    }
+    request.standing = { caller, principal, db, still }
   })
 }
 
@@ -135,6 +144,26 @@ export function projectOf(request: FastifyRequest): ProjectRef | undefined {
 /** The database as the caller's account sees it; that of operators where the route is theirs. */
 export function dbOf(request: FastifyRequest): TenantDb {
   return standingOf(request).db
+}
+
+/** With the half second that a caller is remembered, below the second within which a revoked key must end what it began. */
+const LOOK_AGAIN_MS = 400
+
+/** Calls `end` once the caller may not do any more what the request asked for, until the returned function is called: for answers that go on and on. */
+export function whileAllowed(request: FastifyRequest, end: () => void): () => void {
+  let looking = false
+  return every(LOOK_AGAIN_MS, () => {
+    if (looking) return
+    looking = true
+    standingOf(request)
+      .still()
+      .then((may) => may || end())
+      // A database that is away takes nobody's rights.
+      .catch((error: unknown) => error instanceof RGridError && error.code !== 'unavailable' && end())
+      .finally(() => {
+        looking = false
+      })
+  })
 }
 
 /** What a route stands on, with the caller's view of the database. */

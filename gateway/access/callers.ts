@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { OPERATOR } from '#core/access.ts'
 import { RGridError } from '#core/errors.ts'
 import { monotonicMs } from '#core/service/time.ts'
-import { signIn } from '#store/accounts.ts'
+import { type Membership, membershipsOf, signIn } from '#store/accounts.ts'
 import { authenticateKey } from '#store/api-keys.ts'
 import type { DatabasePool } from '#store/pool.ts'
 import type { Oidc } from '../oidc/oidc.ts'
@@ -18,6 +18,11 @@ export interface Credential {
 export interface Callers {
   /** Throws `unauthenticated`. */
   find(credential: Credential): Promise<Caller>
+  /**
+   * The same caller as it is by now, for what goes on long after it was let in: a key must still be good, a person still a member.
+   * A token need not be: it was good for the request. Throws `unauthenticated`.
+   */
+  again(caller: Caller, credential: Credential): Promise<Caller>
 }
 
 /** Well below the second within which a revoked key must not work any more, on any gateway. */
@@ -40,22 +45,19 @@ export function createCallers(pool: DatabasePool, oidc: Pick<Oidc, 'verify'> | u
     const identity = await oidc.verify(token)
     const { userId, accountId, memberships } = await signIn(pool, identity)
     const chosen = account ?? accountId
-    const own = memberships.filter((membership) => membership.accountId === chosen)
-    if (own.length === 0) throw new RGridError('not_found', `there is no account ${chosen} that you are a member of; GET /v1/me lists yours`)
-    return {
-      kind: 'user',
-      id: userId,
-      name: identity.email ?? identity.name ?? identity.subject,
-      accountId: chosen,
-      operator: false,
-      project: null,
-      scopes: [],
-      role: own.find((membership) => membership.projectId === null)?.role ?? null,
-      projectRoles: new Map(own.flatMap(({ projectId, role }) => (projectId === null ? [] : [[projectId, role] as const]))),
-    }
+    const roles = rolesIn(chosen, memberships)
+    if (!roles) throw new RGridError('not_found', `there is no account ${chosen} that you are a member of; GET /v1/me lists yours`)
+    const name = identity.email ?? identity.name ?? identity.subject
+    return { kind: 'user', id: userId, name, accountId: chosen, operator: false, project: null, scopes: [], ...roles }
   }
 
   return {
+    async again(caller, credential) {
+      if (caller.kind === 'key') return this.find(credential)
+      const roles = rolesIn(caller.accountId, await membershipsOf(pool, caller.id))
+      if (!roles) throw new RGridError('unauthenticated', 'you are no member of the account any more')
+      return { ...caller, ...roles }
+    },
     find({ token, account }) {
       const id = createHash('sha256')
         .update(`${account ?? ''} ${token}`)
@@ -74,5 +76,15 @@ export function createCallers(pool: DatabasePool, oidc: Pick<Oidc, 'verify'> | u
       }
       return caller
     },
+  }
+}
+
+/** What somebody is in an account, and in projects of it; undefined when nothing. */
+function rolesIn(accountId: string, memberships: readonly Membership[]): Pick<Caller, 'role' | 'projectRoles'> | undefined {
+  const own = memberships.filter((membership) => membership.accountId === accountId)
+  if (own.length === 0) return undefined
+  return {
+    role: own.find((membership) => membership.projectId === null)?.role ?? null,
+    projectRoles: new Map(own.flatMap(({ projectId, role }) => (projectId === null ? [] : [[projectId, role] as const]))),
   }
 }

@@ -6,7 +6,7 @@ import { formatMicrons } from '#core/money.ts'
 import { nowMs } from '#core/service/time.ts'
 import type { EffectiveLimits } from '#store/limits.ts'
 import type { Tx } from '#store/pool.ts'
-import { type Demand, type Exceeded, openAdmission, readUsage } from '#store/usage.ts'
+import { type Demand, type Exceeded, lockStorage, openAdmission } from '#store/usage.ts'
 import { dbOf, principalOf } from '../access/authorise.ts'
 
 /** When it is worth trying again whether jobs have ended. */
@@ -62,13 +62,19 @@ export async function tellRefusal<T>(request: FastifyRequest, limits: EffectiveL
   }
 }
 
-/** Throws when so many bytes more are beyond what the account or the project may keep. */
-export async function requireStorage(tx: Tx, request: FastifyRequest, limits: EffectiveLimits, bytes: number): Promise<void> {
+/** Throws when a file that is announced is beyond what the account or the project may keep, with what else is still to come. */
+export async function requireStorage(
+  tx: Tx,
+  request: FastifyRequest,
+  limits: EffectiveLimits,
+  file: { id: string; bytes: number; urlSeconds: number },
+): Promise<void> {
+  const { bytes } = file
   const { accountId, projectId } = principalOf(request)
   for (const whose of ['account', 'project'] as const) {
     const max = limits[whose].storageBytes
     if (max === null) continue
-    const { storageBytes } = await readUsage(tx, accountId, whose === 'account' ? null : projectId)
+    const storageBytes = await lockStorage(tx, accountId, whose === 'account' ? null : projectId, { fileId: file.id, urlSeconds: file.urlSeconds })
     if (storageBytes + bytes > max)
       throw new RGridError(
         'limit_exceeded',

@@ -1,10 +1,8 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import type { Problem } from '#core/api.ts'
-import { ERROR_CODES, type ErrorCode, RGridError } from '#core/errors.ts'
+import { type ErrorCode, RGridError } from '#core/errors.ts'
 import { isAway } from '#core/service/away.ts'
-
-/** What a client is asked to wait when something behind the gateway is away, in seconds. */
-const RETRY_AFTER_SECONDS = 5
+import { SECURITY_HEADERS } from './headers.ts'
+import { sendProblem } from './problem.ts'
 
 /** Makes every error a problem document (RFC 9457), also those that the framework finds. */
 export function registerErrors(app: FastifyInstance): void {
@@ -14,7 +12,7 @@ export function registerErrors(app: FastifyInstance): void {
     return sendProblem(request, reply, known)
   })
   app.setNotFoundHandler((request, reply) => {
-    const allowed = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'].filter(
+    const allowed = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'].filter(
       (method) => method !== request.method && app.findRoute({ method, url: request.url.split('?')[0] ?? '' }),
     )
     if (allowed.length > 0) {
@@ -31,35 +29,16 @@ export function registerErrors(app: FastifyInstance): void {
 
 /** For errors that the router finds before there is a route. */
 export function sendFrameworkError(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
-  void sendProblem(request, reply.headers({ 'x-request-id': request.id, 'x-content-type-options': 'nosniff' }), toRGridError(error))
-}
-
-/** Sends an error as a problem document. */
-export function sendProblem(request: FastifyRequest, reply: FastifyReply, error: RGridError): FastifyReply {
-  const { status, title } = ERROR_CODES[error.code]
-  const problem: Problem = {
-    type: `https://rgrid.dev/errors/${error.code}`,
-    title,
-    status,
-    detail: error.code === 'internal' ? 'Something went wrong on our side; the request id finds it in the log' : error.message,
-    code: error.code,
-    requestId: request.id,
-    ...(error.issues.length > 0 ? { errors: [...error.issues] } : {}),
-  }
-  const retryAfter = error.retryAfterSeconds ?? (error.code === 'unavailable' ? RETRY_AFTER_SECONDS : undefined)
-  if (retryAfter !== undefined) reply.header('retry-after', retryAfter)
-  if (error.code === 'unauthenticated') reply.header('www-authenticate', 'Bearer')
-  return reply.code(status).type('application/problem+json').send(JSON.stringify(problem))
+  void sendProblem(request, reply.headers({ ...SECURITY_HEADERS, 'cache-control': 'no-store', 'x-request-id': request.id }), toRGridError(error))
 }
 
 const FRAMEWORK_CODES: Readonly<Record<string, ErrorCode>> = {
   FST_ERR_CTP_BODY_TOO_LARGE: 'too_large',
-  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'unsupported_media_type',
   FST_ERR_CTP_EMPTY_JSON_BODY: 'bad_request',
   FST_ERR_CTP_INVALID_JSON_BODY: 'bad_request',
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'bad_request',
   FST_ERR_BAD_URL: 'bad_request',
-  FST_ERR_MAX_PARAM_LENGTH: 'bad_request',
+  FST_ERR_MAX_PARAM_LENGTH: 'uri_too_long',
 }
 
 function toRGridError(error: FastifyError): RGridError {
@@ -72,6 +51,8 @@ function toRGridError(error: FastifyError): RGridError {
     })
     return new RGridError('validation', `${issues[0]?.path}: ${issues[0]?.message}`, { issues })
   }
+  if (error.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE')
+    return new RGridError('unsupported_media_type', 'Content-Type: send application/json; batches may also be application/x-ndjson')
   const code = FRAMEWORK_CODES[error.code ?? '']
   if (code) return new RGridError(code, error.message)
   if (error instanceof SyntaxError || (error.statusCode === 400 && !error.code))

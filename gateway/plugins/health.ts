@@ -5,11 +5,12 @@ import { checkDb } from '#store/pool.ts'
 import type { GatewayDeps } from '../deps.ts'
 
 const DEADLINE_MS = 2000
+const UNSEEN = { logLevel: 'warn', schema: { hide: true }, config: { vital: true } } as const
 
 /** `/healthz`: the process lives. `/readyz`: what it stands on answers; 503 names what does not. */
 export function registerHealth(app: FastifyInstance, deps: GatewayDeps): void {
-  app.get('/healthz', { logLevel: 'warn', schema: { hide: true } }, async () => ({ status: 'ok' }))
-  app.get('/readyz', { logLevel: 'warn', schema: { hide: true } }, async (_, reply) => {
+  app.get('/healthz', UNSEEN, async () => ({ status: 'ok' }))
+  app.get('/readyz', UNSEEN, async (_, reply) => {
     const checks = {
       postgres: () => checkDb(deps.pool),
       nats: () => deps.bus.connection.flush(),

@@ -1,13 +1,13 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { type Static, Type } from '@sinclair/typebox'
-import type { FastifyRequest } from 'fastify'
-import { AuditEntry } from '#core/account-api.ts'
-import { maybe } from '#core/api.ts'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { AuditPage } from '#core/account-api.ts'
+import { pageQuery } from '#core/list-api.ts'
 import { listDeeds } from '#store/audit.ts'
 import { inAccount, inProject } from '../access/access.ts'
 import { callerOf, dbOf, projectOf } from '../access/authorise.ts'
 import type { RouteOptions } from '../deps.ts'
-import { decodeCursor, encodeCursor } from '../job-commands.ts'
+import { positionOf, sendPage } from '../pages.ts'
 
 const Query = Type.Object(
   {
@@ -16,27 +16,24 @@ const Query = Type.Object(
     object: Type.Optional(Type.String({ maxLength: 100, description: 'only what was done to the object of this id' })),
     since: Type.Optional(Type.String({ format: 'date-time' })),
     until: Type.Optional(Type.String({ format: 'date-time' })),
-    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 200, default: 50 })),
-    cursor: Type.Optional(Type.String({ maxLength: 100 })),
+    ...pageQuery(50, 200),
   },
   { additionalProperties: false },
 )
-const Page = Type.Object({ items: Type.Array(AuditEntry), nextCursor: maybe(Type.String()) })
 
 /** Who did what, for those who answer for it. */
 export const auditRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app) => {
-  const read = async (request: FastifyRequest, query: Static<typeof Query>) => {
-    const { actor, action, object, since, until, limit = 50, cursor } = query
-    const before = cursor === undefined ? undefined : decodeCursor(cursor)
+  const read = async (request: FastifyRequest, reply: FastifyReply, query: Static<typeof Query>) => {
+    const { actor, action, object, since, until, limit = 50 } = query
+    const before = positionOf(request, 'number')
     const filter = { projectId: projectOf(request)?.id, actorId: actor, action, objectId: object, since, until, before, limit }
-    const { items, next } = await listDeeds(dbOf(request), callerOf(request).accountId, filter)
-    return { items, nextCursor: next === null ? null : encodeCursor(next) }
+    return sendPage(request, reply, await listDeeds(dbOf(request), callerOf(request).accountId, filter))
   }
 
   app.get(
     '/account/audit',
-    { ...inAccount('audit:read'), schema: { summary: 'Who did what in the account, the newest first', querystring: Query, response: { 200: Page } } },
-    (request) => read(request, request.query),
+    { ...inAccount('audit:read'), schema: { summary: 'Who did what in the account, the newest first', querystring: Query, response: { 200: AuditPage } } },
+    (request, reply) => read(request, reply, request.query),
   )
 
   app.get(
@@ -47,9 +44,9 @@ export const auditRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app) 
         summary: 'Who did what in a project, the newest first',
         params: Type.Object({ slug: Type.String() }),
         querystring: Query,
-        response: { 200: Page },
+        response: { 200: AuditPage },
       },
     },
-    (request) => read(request, request.query),
+    (request, reply) => read(request, reply, request.query),
   )
 }

@@ -22,6 +22,7 @@ import type { RouteOptions } from '../deps.ts'
 import { once, sendAnswer } from '../idempotent.ts'
 import { afterCancel, checkFiles, checkProject, findMissingFiles } from '../job-commands.ts'
 import { checkBatchSize, checkSize, requireRoom, tellRefusal } from '../limits/admission.ts'
+import { revalidated } from '../plugins/revalidation.ts'
 import { traceOf } from '../plugins/trace.ts'
 import { checkSecrets, findMissingSecrets } from '../secret-checks.ts'
 import { checkWebhook } from '../webhook-checks.ts'
@@ -105,7 +106,10 @@ export const batchRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, 
 
   app.get(
     '/batches/:id',
-    { ...ofObject('batch', 'jobs:read'), schema: { summary: 'A batch with the number of its jobs in each state', params: Id, response: { 200: BatchView } } },
+    {
+      ...revalidated(ofObject('batch', 'jobs:read')),
+      schema: { summary: 'A batch with the number of its jobs in each state', params: Id, response: { 200: BatchView } },
+    },
     (request) => existing(dbOf(request), principalOf(request).projectId, request.params.id),
   )
 

@@ -2,6 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
 import { ArtifactList, Download, FileRequest, FileView } from '#core/api.ts'
 import { RGridError } from '#core/errors.ts'
+import { ArtifactQuery } from '#core/list-api.ts'
 import { nowMs } from '#core/service/time.ts'
 import { findArtifact, listArtifacts } from '#store/artifacts.ts'
 import { ensureFile, markFileReady } from '#store/files.ts'
@@ -11,6 +12,9 @@ import { dbOf, principalOf } from '../access/authorise.ts'
 import type { RouteOptions } from '../deps.ts'
 import { type Made, once, sendAnswer } from '../idempotent.ts'
 import { requireStorage } from '../limits/admission.ts'
+import { positionOf, sendPage } from '../pages.ts'
+import { UNCOMPRESSED } from '../plugins/compression.ts'
+import { revalidated } from '../plugins/revalidation.ts'
 import { noJob } from './jobs.ts'
 
 const Id = Type.Object({ id: Type.String() })
@@ -23,6 +27,7 @@ export const fileRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, {
     '/projects/:slug/files',
     {
       ...inProject('files:write'),
+      ...UNCOMPRESSED,
       schema: {
         summary: 'Announce a file by its SHA-256: it is there already, or how to upload it',
         params: Type.Object({ slug: Type.String() }),
@@ -45,7 +50,7 @@ export const fileRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, {
           return { body: { ...common, state: 'ready', upload: null }, status: 200 }
         }
         if (uploaded !== undefined) throw wrongSize(`${uploaded} bytes were uploaded, ${sizeBytes} were announced`)
-        await requireStorage(tx, request, limits, sizeBytes)
+        await requireStorage(tx, request, limits, { id: file.id, bytes: sizeBytes, urlSeconds: deps.urlSeconds })
         const put = await deps.objects.presignPut(file.key, sizeBytes, deps.urlSeconds)
         return { body: { ...common, state: 'pending', upload: { ...put, expiresAt: expiresAt() } } }
       })
@@ -55,17 +60,25 @@ export const fileRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, {
 
   app.get(
     '/jobs/:id/artifacts',
-    { ...ofObject('job', 'files:read'), schema: { summary: 'The outputs of a job', params: Id, response: { 200: ArtifactList } } },
-    async (request) => {
+    {
+      ...revalidated(ofObject('job', 'files:read')),
+      schema: { summary: 'The outputs of a job', params: Id, querystring: ArtifactQuery, response: { 200: ArtifactList } },
+    },
+    async (request, reply) => {
       const { projectId } = principalOf(request)
       if (!(await projectHas(dbOf(request), projectId, 'job', request.params.id))) throw noJob(request.params.id)
-      return { items: await listArtifacts(dbOf(request), request.params.id) }
+      const wish = { after: positionOf(request, 'text'), limit: request.query.limit ?? 1000 }
+      return sendPage(request, reply, await listArtifacts(dbOf(request), request.params.id, wish))
     },
   )
 
   app.get(
     '/artifacts/:id/download',
-    { ...ofObject('artifact', 'files:read'), schema: { summary: 'Redirects to where an output can be fetched', params: Id, response: { 302: Download } } },
+    {
+      ...ofObject('artifact', 'files:read'),
+      ...UNCOMPRESSED,
+      schema: { summary: 'Redirects to where an output can be fetched', params: Id, response: { 302: Download } },
+    },
     async (request, reply) => {
       const artifact = await findArtifact(dbOf(request), principalOf(request).projectId, request.params.id)
       if (!artifact) throw new RGridError('not_found', `there is no artifact ${request.params.id} in this project`)

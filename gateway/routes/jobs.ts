@@ -5,8 +5,8 @@ import { CancelResult, JobDetail, JobPage, JobView } from '#core/api.ts'
 import { RGridError } from '#core/errors.ts'
 import { Explanation } from '#core/explain.ts'
 import { JobSpec } from '#core/job/spec.ts'
-import { JOB_STATES } from '#core/job/state.ts'
 import { validateJob } from '#core/job/validate.ts'
+import { JobQuery } from '#core/list-api.ts'
 import { cancelJob } from '#store/job-cancel.ts'
 import { explainJob, listJobs, readJob, readJobView } from '#store/job-query.ts'
 import { prepareJob, storeJobs, viewNewJob } from '#store/new-jobs.ts'
@@ -15,8 +15,10 @@ import { dbOf, depsOf, principalOf } from '../access/authorise.ts'
 import { audit, deedOf } from '../audit.ts'
 import type { RouteOptions } from '../deps.ts'
 import { once, sendAnswer } from '../idempotent.ts'
-import { afterCancel, checkFiles, checkProject, decodeCursor, encodeCursor } from '../job-commands.ts'
+import { afterCancel, checkFiles, checkProject } from '../job-commands.ts'
 import { checkSize, requireRoom, tellRefusal } from '../limits/admission.ts'
+import { positionOf, sendPage } from '../pages.ts'
+import { revalidated } from '../plugins/revalidation.ts'
 import { traceOf } from '../plugins/trace.ts'
 import { checkSecrets } from '../secret-checks.ts'
 import { createSubmitDesk } from '../submit-desk.ts'
@@ -24,19 +26,6 @@ import { checkWebhook } from '../webhook-checks.ts'
 
 const Slug = Type.Object({ slug: Type.String() })
 const Id = Type.Object({ id: Type.String() })
-const ListQuery = Type.Object(
-  {
-    state: Type.Optional(
-      Type.String({ pattern: `^(${JOB_STATES.join('|')})(,(${JOB_STATES.join('|')}))*$`, description: 'one or more states, separated by commas' }),
-    ),
-    batch: Type.Optional(Type.String()),
-    name: Type.Optional(Type.String()),
-    label: Type.Optional(Type.Union([Type.String(), Type.Array(Type.String())], { description: 'key=value; may be repeated' })),
-    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 200, default: 50 })),
-    cursor: Type.Optional(Type.String()),
-  },
-  { additionalProperties: false },
-)
 
 /** Submit, list, get and cancel jobs. */
 export const jobRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { deps, known }) => {
@@ -81,27 +70,27 @@ export const jobRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
   app.get(
     '/projects/:slug/jobs',
     {
-      ...inProject('jobs:read'),
-      schema: { summary: 'List jobs, newest first; those of a batch in its order', params: Slug, querystring: ListQuery, response: { 200: JobPage } },
+      ...revalidated(inProject('jobs:read')),
+      schema: { summary: 'List jobs, newest first; those of a batch in its order', params: Slug, querystring: JobQuery, response: { 200: JobPage } },
     },
-    async (request) => {
+    async (request, reply) => {
       const principal = principalOf(request)
-      const { state, batch, name, label, limit, cursor } = request.query
-      const { items, next } = await listJobs(depsOf(deps, request), principal.projectId, {
+      const { state, batch, name, label, limit = 50 } = request.query
+      const page = await listJobs(depsOf(deps, request), principal.projectId, {
         states: state?.split(','),
         batchId: batch,
         name,
         labels: parseLabels(label),
-        after: cursor === undefined ? undefined : decodeCursor(cursor),
-        limit: limit ?? 50,
+        after: positionOf(request, 'number'),
+        limit,
       })
-      return { items, nextCursor: next === null ? null : encodeCursor(next) }
+      return sendPage(request, reply, page)
     },
   )
 
   app.get(
     '/jobs/:id',
-    { ...ofObject('job', 'jobs:read'), schema: { summary: 'A job with its attempts', params: Id, response: { 200: JobDetail } } },
+    { ...revalidated(ofObject('job', 'jobs:read')), schema: { summary: 'A job with its attempts', params: Id, response: { 200: JobDetail } } },
     async (request) => {
       const job = await readJob(depsOf(deps, request), principalOf(request).projectId, request.params.id)
       if (!job) throw noJob(request.params.id)

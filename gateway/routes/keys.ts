@@ -4,7 +4,9 @@ import type { FastifyRequest } from 'fastify'
 import { SCOPES } from '#core/access.ts'
 import { maybe } from '#core/api.ts'
 import { RGridError } from '#core/errors.ts'
-import { KeyRotation, KeyView, NewKeyBody, NewKeyView } from '#core/key-api.ts'
+import { KeyList, KeyRotation, KeyView, NewKeyBody, NewKeyView } from '#core/key-api.ts'
+import { PlainPage } from '#core/list-api.ts'
+import { nowMs } from '#core/service/time.ts'
 import { createKey, listKeys, lockKey, readKey, replaceKey, revokeKey } from '#store/api-keys.ts'
 import type { Tx } from '#store/pool.ts'
 import { inProject, ofObject } from '../access/access.ts'
@@ -13,6 +15,9 @@ import { may, mayGive } from '../access/caller.ts'
 import { audit } from '../audit.ts'
 import type { RouteOptions } from '../deps.ts'
 import { once, sendAnswer } from '../idempotent.ts'
+import { positionOf, sendPage } from '../pages.ts'
+import { UNCOMPRESSED } from '../plugins/compression.ts'
+import { revalidated } from '../plugins/revalidation.ts'
 
 const Slug = Type.Object({ slug: Type.String() })
 const Id = Type.Object({ id: Type.String() })
@@ -23,16 +28,22 @@ export const keyRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
   app.get(
     '/projects/:slug/keys',
     {
-      ...inProject('keys:read'),
-      schema: { summary: 'The API keys of a project', params: Slug, response: { 200: Type.Object({ items: Type.Array(KeyView) }) } },
+      ...revalidated(inProject('keys:read')),
+      schema: { summary: 'The API keys of a project', params: Slug, querystring: PlainPage, response: { 200: KeyList } },
     },
-    async (request) => ({ items: await listKeys(dbOf(request), principalOf(request).projectId) }),
+    async (request, reply) =>
+      sendPage(
+        request,
+        reply,
+        await listKeys(dbOf(request), principalOf(request).projectId, { after: positionOf(request, 'text'), limit: request.query.limit ?? 200 }),
+      ),
   )
 
   app.post(
     '/projects/:slug/keys',
     {
       ...inProject('keys:admin'),
+      ...UNCOMPRESSED,
       schema: { summary: 'Make an API key; it is answered this once', params: Slug, body: NewKeyBody, response: { 201: NewKeyView } },
     },
     async (request, reply) => {
@@ -42,6 +53,7 @@ export const keyRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
       if (!mayGive(principal.caller, scopes, principal.projectId))
         throw new RGridError('forbidden', 'scopes: a key may do no more than who makes it; leave out what you may not do yourself')
       const answer = await once(deps, request, async (tx) => {
+        await requireLifetime(tx, request, expiresInSeconds)
         const { id, key } = await createKey(tx, principal, { name, scopes, environment, expiresInSeconds, createdBy: principal.caller.id })
         await audit(tx, request, 'key.create', id, { name, scopes, expiresInSeconds })
         return { body: { ...(await existing(tx, request, id)), key }, location: `/v1/keys/${id}` }
@@ -58,6 +70,7 @@ export const keyRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
     '/keys/:id/rotate',
     {
       ...ofObject('key', 'keys:admin'),
+      ...UNCOMPRESSED,
       schema: {
         summary: 'Make a key in the place of another one, which still works for a while',
         params: Id,
@@ -104,6 +117,16 @@ async function mine(tx: Tx, request: FastifyRequest): Promise<KeyView> {
   const key = (await lockKey(tx, projectId, id)) ?? noKey(id)
   if (!mayGive(callerOf(request), key.scopes, projectId)) throw new RGridError('forbidden', `${id} may do more than you; ask somebody who may do as much`)
   return key
+}
+
+/** Throws when a key that will end would make one that outlives it. */
+async function requireLifetime(tx: Tx, request: FastifyRequest, seconds: number | null): Promise<void> {
+  const { caller, projectId } = principalOf(request)
+  const own = caller.kind === 'key' ? await readKey(tx, projectId, caller.id) : undefined
+  if (!own?.expiresAt) return
+  const left = Math.floor((Date.parse(own.expiresAt) - nowMs()) / 1000)
+  if (seconds === null || seconds > left)
+    throw new RGridError('forbidden', `expiresInSeconds: the key that asks ends in ${left} s, and may make none that outlives it`)
 }
 
 async function existing(tx: Tx, request: FastifyRequest, id: string): Promise<KeyView> {

@@ -9,6 +9,7 @@ import { inProject } from '../access/access.ts'
 import { depsOf, principalOf } from '../access/authorise.ts'
 import type { RouteOptions } from '../deps.ts'
 import { decodePlace, SEARCH_BUDGET, searchLogs } from '../log/search.ts'
+import { UNCOMPRESSED } from '../plugins/compression.ts'
 
 const ONE_DAY_MS = 86_400_000
 
@@ -26,6 +27,7 @@ export const logSearchRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (a
     {
       ...inProject('logs:read'),
       exposeHeadRoute: false,
+      ...UNCOMPRESSED,
       schema: { summary: 'Search in archived logs', params: Type.Object({ slug: Type.String() }), querystring: LogSearchQuery, response: { 200: ANSWER } },
     },
     async (request, reply) => {

@@ -16,7 +16,9 @@ import { noJob } from './jobs.ts'
 const Id = Type.Object({ id: Type.String() })
 
 const View = {
-  attempt: Type.Optional(Type.Integer({ minimum: 1, description: 'the latest when absent; followed without tail: the first one, and all after it' })),
+  attempt: Type.Optional(
+    Type.Integer({ minimum: 1, maximum: 100_000, description: 'the latest when absent; followed without tail: the first one, and all after it' }),
+  ),
   stream: Type.Optional(Type.Union([Type.Literal('stdout'), Type.Literal('stderr'), Type.Literal('system')], { description: 'only this one' })),
   tail: Type.Optional(Type.Integer({ minimum: 0, maximum: 100_000, description: 'of what is there, only the last so many lines, at most 16 MiB' })),
   since: Type.Optional(Type.String({ format: 'date-time', description: 'only what was written from this time on (RFC 3339), by the node’s clock' })),

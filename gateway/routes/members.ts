@@ -4,13 +4,15 @@ import type { FastifyRequest } from 'fastify'
 import type { Role } from '#core/access.ts'
 import { MemberList, MemberRole, MemberView } from '#core/account-api.ts'
 import { RGridError, validationError } from '#core/errors.ts'
-import { type Circle, countOwners, listMembers, lockMember, removeMember, setMember } from '#store/members.ts'
+import { PlainPage } from '#core/list-api.ts'
+import { type Circle, countOwners, listMembers, lockMember, readMember, removeMember, setMember } from '#store/members.ts'
 import type { Tx } from '#store/pool.ts'
 import { inAccount, inProject } from '../access/access.ts'
 import { callerOf, dbOf, projectOf } from '../access/authorise.ts'
 import { mayAppoint } from '../access/caller.ts'
 import { audit } from '../audit.ts'
 import type { RouteOptions } from '../deps.ts'
+import { positionOf, sendPage } from '../pages.ts'
 
 const UserId = { userId: Type.String() }
 
@@ -25,8 +27,16 @@ export const memberRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app)
 
     app.get(
       path,
-      { ...within('members:read'), schema: { summary: `The members of the ${whose}`, params: Type.Object(params), response: { 200: MemberList } } },
-      async (request) => ({ items: await listMembers(dbOf(request), circleOf(request)) }),
+      {
+        ...within('members:read'),
+        schema: { summary: `The members of the ${whose}`, params: Type.Object(params), querystring: PlainPage, response: { 200: MemberList } },
+      },
+      async (request, reply) =>
+        sendPage(
+          request,
+          reply,
+          await listMembers(dbOf(request), circleOf(request), { after: positionOf(request, 'text'), limit: request.query.limit ?? 200 }),
+        ),
     )
 
     app.put(
@@ -52,8 +62,7 @@ export const memberRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app)
           if (was?.role === 'owner' && role !== 'owner') await requireAnotherOwner(tx, circle)
           if (!(await setMember(tx, circle, userId, role))) throw noUser(userId)
           await audit(tx, request, 'member.set', userId, { role, was: was?.role ?? null })
-          const member = (await listMembers(tx, circle)).find((found) => found.userId === userId)
-          return member ?? Promise.reject(noUser(userId))
+          return (await readMember(tx, circle, userId)) ?? Promise.reject(noUser(userId))
         })
       },
     )

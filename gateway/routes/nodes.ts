@@ -4,6 +4,7 @@ import { isUserKey, mintNodeJwt, verifyCredentialProof } from '#bus/credentials.
 import { Control } from '#bus/messages/node.ts'
 import { controlSubject } from '#bus/subjects.ts'
 import { RGridError, validationError } from '#core/errors.ts'
+import { NodeQuery } from '#core/list-api.ts'
 import { CellList, CredentialRequest, EnrolRequest, NodeCredential, NodeDetail, NodeList, NodeView } from '#core/operator-api.ts'
 import { nowMs } from '#core/service/time.ts'
 import { listCells } from '#store/cells.ts'
@@ -13,6 +14,9 @@ import { OPEN, OPERATORS } from '../access/access.ts'
 import { callerOf, dbOf } from '../access/authorise.ts'
 import { audit } from '../audit.ts'
 import type { RouteOptions } from '../deps.ts'
+import { positionOf, sendPage } from '../pages.ts'
+import { UNCOMPRESSED } from '../plugins/compression.ts'
+import { revalidated } from '../plugins/revalidation.ts'
 
 /** How far a node's clock may be off when it asks for a fresh credential. */
 const CLOCK_SKEW_MS = 60_000
@@ -31,7 +35,11 @@ export const nodeDoorRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (ap
 
   app.post(
     '/nodes/enrol',
-    { ...OPEN, schema: { summary: 'Become a node, with a one-time token', security: [], body: EnrolRequest, response: { 201: NodeCredential } } },
+    {
+      ...OPEN,
+      ...UNCOMPRESSED,
+      schema: { summary: 'Become a node, with a one-time token', security: [], body: EnrolRequest, response: { 201: NodeCredential } },
+    },
     async (request, reply) => {
       if (!isUserKey(request.body.publicKey)) throw validationError([{ path: 'publicKey', message: 'is not the public key of a NATS user' }])
       const enrolment = await enrolNode(deps.pool, request.body)
@@ -48,6 +56,7 @@ export const nodeDoorRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (ap
     '/nodes/:id/credentials',
     {
       ...OPEN,
+      ...UNCOMPRESSED,
       schema: {
         summary: 'A fresh credential for a node',
         security: [],
@@ -77,17 +86,16 @@ const COMMANDS = {
 } as const
 
 const Id = Type.Object({ id: Type.String() })
-const NodesQuery = Type.Object(
-  { all: Type.Optional(Type.Boolean({ description: 'Those too that are gone, or failed, since a day.' })) },
-  { additionalProperties: false },
-)
 
 /** What operators see of nodes and of what can be bought, and tell them. */
 export const nodeRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { deps }) => {
   app.get(
     '/nodes',
-    { ...OPERATORS, schema: { summary: 'The nodes, the newest first', querystring: NodesQuery, response: { 200: NodeList } } },
-    async (request) => ({ items: await listNodes(dbOf(request), request.query.all ?? false) }),
+    { ...revalidated(OPERATORS), schema: { summary: 'The nodes, the newest first', querystring: NodeQuery, response: { 200: NodeList } } },
+    async (request, reply) => {
+      const { all = false, limit = 200 } = request.query
+      return sendPage(request, reply, await listNodes(dbOf(request), all, { after: positionOf(request, 'text'), limit }))
+    },
   )
 
   app.get(

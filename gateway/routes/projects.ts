@@ -2,9 +2,10 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
 import { scopesOfRole } from '#core/access.ts'
 import { NewProjectBody } from '#core/account-api.ts'
-import { ProjectChange, ProjectView } from '#core/api.ts'
+import { ProjectChange, ProjectList, ProjectView } from '#core/api.ts'
 import { RGridError } from '#core/errors.ts'
 import { NewKeyView } from '#core/key-api.ts'
+import { PlainPage } from '#core/list-api.ts'
 import { createKey, readKey } from '#store/api-keys.ts'
 import { changeProject, createProject, deleteProject, listProjects, readProject } from '#store/projects.ts'
 import { CALLERS, inAccount, inProject } from '../access/access.ts'
@@ -13,6 +14,9 @@ import { roleIn } from '../access/caller.ts'
 import { audit } from '../audit.ts'
 import type { RouteOptions } from '../deps.ts'
 import { once, sendAnswer } from '../idempotent.ts'
+import { positionOf, sendPage } from '../pages.ts'
+import { UNCOMPRESSED } from '../plugins/compression.ts'
+import { revalidated } from '../plugins/revalidation.ts'
 
 const Slug = Type.Object({ slug: Type.String() })
 const NewProjectView = Type.Composite([ProjectView, Type.Object({ apiKey: NewKeyView })])
@@ -21,11 +25,11 @@ const NewProjectView = Type.Composite([ProjectView, Type.Object({ apiKey: NewKey
 export const projectRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { deps }) => {
   app.get(
     '/projects',
-    { ...CALLERS, schema: { summary: 'The projects that the credential may use', response: { 200: Type.Object({ items: Type.Array(ProjectView) }) } } },
-    async (request) => {
+    { ...revalidated(CALLERS), schema: { summary: 'The projects that the credential may use', querystring: PlainPage, response: { 200: ProjectList } } },
+    async (request, reply) => {
       const caller = callerOf(request)
       const ids = caller.project ? [caller.project.id] : caller.role === null ? [...caller.projectRoles.keys()] : 'all'
-      return { items: await listProjects(dbOf(request), ids) }
+      return sendPage(request, reply, await listProjects(dbOf(request), ids, { after: positionOf(request, 'text'), limit: request.query.limit ?? 200 }))
     },
   )
 
@@ -33,6 +37,7 @@ export const projectRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app
     '/projects',
     {
       ...inAccount('account:admin'),
+      ...UNCOMPRESSED,
       schema: { summary: 'Make a project, with a first API key, which is answered this once', body: NewProjectBody, response: { 201: NewProjectView } },
     },
     async (request, reply) => {
@@ -53,8 +58,10 @@ export const projectRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app
     },
   )
 
-  app.get('/projects/:slug', { ...inProject('project:read'), schema: { summary: 'A project', params: Slug, response: { 200: ProjectView } } }, (request) =>
-    readProject(dbOf(request), principalOf(request).projectId),
+  app.get(
+    '/projects/:slug',
+    { ...revalidated(inProject('project:read')), schema: { summary: 'A project', params: Slug, response: { 200: ProjectView } } },
+    (request) => readProject(dbOf(request), principalOf(request).projectId),
   )
 
   app.patch(

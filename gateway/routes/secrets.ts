@@ -3,12 +3,15 @@ import { Type } from '@sinclair/typebox'
 import { RGridError, validationError } from '#core/errors.ts'
 import { registryServer } from '#core/image-name.ts'
 import { SecretName } from '#core/job/spec.ts'
+import { PlainPage } from '#core/list-api.ts'
 import { MAX_SECRET_BYTES, SecretBody, SecretList, SecretView } from '#core/secret-api.ts'
 import { deleteSecret, listSecrets, MAX_SECRETS, readSecret, secretContext, setSecret } from '#store/project-secrets.ts'
 import { inProject } from '../access/access.ts'
 import { dbOf, principalOf } from '../access/authorise.ts'
 import { audit } from '../audit.ts'
 import type { RouteOptions } from '../deps.ts'
+import { positionOf, sendPage } from '../pages.ts'
+import { revalidated } from '../plugins/revalidation.ts'
 
 const Slug = Type.Object({ slug: Type.String() })
 const One = Type.Object({ slug: Type.String(), name: SecretName })
@@ -45,8 +48,16 @@ export const secretRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app,
 
   app.get(
     '/projects/:slug/secrets',
-    { ...inProject('secrets:read'), schema: { summary: 'The secrets of a project, without what they hold', params: Slug, response: { 200: SecretList } } },
-    async (request) => ({ items: await listSecrets(dbOf(request), principalOf(request).projectId) }),
+    {
+      ...revalidated(inProject('secrets:read')),
+      schema: { summary: 'The secrets of a project, without what they hold', params: Slug, querystring: PlainPage, response: { 200: SecretList } },
+    },
+    async (request, reply) =>
+      sendPage(
+        request,
+        reply,
+        await listSecrets(dbOf(request), principalOf(request).projectId, { after: positionOf(request, 'text'), limit: request.query.limit ?? 200 }),
+      ),
   )
 
   app.delete(

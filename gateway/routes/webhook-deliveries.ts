@@ -1,8 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
-import { maybe } from '#core/api.ts'
 import { RGridError, validationError } from '#core/errors.ts'
-import { DeliveryDetail, DeliveryQuery, DeliveryView, RedeliverRange, type WebhookView } from '#core/webhook-api.ts'
+import { DeliveryDetail, DeliveryPage, DeliveryQuery, DeliveryView, RedeliverRange, type WebhookView } from '#core/webhook-api.ts'
 import type { TenantDb } from '#store/tenant.ts'
 import { insertPing, listDeliveries, parseDeliveryId, readDelivery, readTries, redeliver, redeliverRange } from '#store/webhook-ledger.ts'
 import { readWebhook } from '#store/webhooks.ts'
@@ -11,27 +10,26 @@ import { dbOf, principalOf } from '../access/authorise.ts'
 import { audit } from '../audit.ts'
 import type { RouteOptions } from '../deps.ts'
 import { once, sendAnswer } from '../idempotent.ts'
-import { decodeCursor, encodeCursor } from '../job-commands.ts'
+import { positionOf, sendPage } from '../pages.ts'
+import { revalidated } from '../plugins/revalidation.ts'
 import { noWebhook } from './webhooks.ts'
 
 const Id = Type.Object({ id: Type.String() })
 const Ids = Type.Object({ id: Type.String(), deliveryId: Type.String() })
-const Page = Type.Object({ items: Type.Array(DeliveryView), nextCursor: maybe(Type.String()) })
 
 /** What was sent to a webhook and what is to be, every try of it; and sending it again. */
 export const webhookDeliveryRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { deps }) => {
   app.get(
     '/webhooks/:id/deliveries',
     {
-      ...ofObject('webhook', 'webhooks:read'),
-      schema: { summary: 'What was sent to a webhook, and what is to be', params: Id, querystring: DeliveryQuery, response: { 200: Page } },
+      ...revalidated(ofObject('webhook', 'webhooks:read')),
+      schema: { summary: 'What was sent to a webhook, and what is to be', params: Id, querystring: DeliveryQuery, response: { 200: DeliveryPage } },
     },
-    async (request) => {
-      const { state, type, job, since, until, limit, cursor } = request.query
+    async (request, reply) => {
+      const { state, type, job, since, until, limit = 50 } = request.query
       await owned(dbOf(request), principalOf(request).projectId, request.params.id)
-      const before = cursor === undefined ? undefined : decodeCursor(cursor)
-      const { items, next } = await listDeliveries(dbOf(request), request.params.id, { state, type, jobId: job, since, until, before, limit: limit ?? 50 })
-      return { items, nextCursor: next === null ? null : encodeCursor(next) }
+      const before = positionOf(request, 'number')
+      return sendPage(request, reply, await listDeliveries(dbOf(request), request.params.id, { state, type, jobId: job, since, until, before, limit }))
     },
   )
 

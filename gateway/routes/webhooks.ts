@@ -2,7 +2,8 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
 import { maybe } from '#core/api.ts'
 import { RGridError, validationError } from '#core/errors.ts'
-import { NewWebhookBody, Rotation, WEBHOOK_EVENTS, WebhookChangeBody, WebhookView, WebhookWithSecret } from '#core/webhook-api.ts'
+import { PlainPage } from '#core/list-api.ts'
+import { NewWebhookBody, Rotation, WEBHOOK_EVENTS, WebhookChangeBody, WebhookList, WebhookView, WebhookWithSecret } from '#core/webhook-api.ts'
 import { webhookUrlFault } from '#core/webhook-targets.ts'
 import { changeWebhook, createWebhook, deleteWebhook, listWebhooks, MAX_WEBHOOKS, readWebhook, rotateWebhook } from '#store/webhooks.ts'
 import { inProject, ofObject } from '../access/access.ts'
@@ -10,6 +11,9 @@ import { dbOf, principalOf } from '../access/authorise.ts'
 import { audit } from '../audit.ts'
 import type { RouteOptions } from '../deps.ts'
 import { once, sendAnswer } from '../idempotent.ts'
+import { positionOf, sendPage } from '../pages.ts'
+import { UNCOMPRESSED } from '../plugins/compression.ts'
+import { revalidated } from '../plugins/revalidation.ts'
 
 const Slug = Type.Object({ slug: Type.String() })
 const Id = Type.Object({ id: Type.String() })
@@ -26,6 +30,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app
     '/projects/:slug/webhooks',
     {
       ...inProject('webhooks:admin'),
+      ...UNCOMPRESSED,
       schema: {
         summary: 'Have events sent to an address; the secret is answered this once',
         params: Slug,
@@ -58,10 +63,15 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app
   app.get(
     '/projects/:slug/webhooks',
     {
-      ...inProject('webhooks:read'),
-      schema: { summary: 'The webhooks of a project', params: Slug, response: { 200: Type.Object({ items: Type.Array(WebhookView) }) } },
+      ...revalidated(inProject('webhooks:read')),
+      schema: { summary: 'The webhooks of a project', params: Slug, querystring: PlainPage, response: { 200: WebhookList } },
     },
-    async (request) => ({ items: await listWebhooks(dbOf(request), principalOf(request).projectId) }),
+    async (request, reply) =>
+      sendPage(
+        request,
+        reply,
+        await listWebhooks(dbOf(request), principalOf(request).projectId, { after: positionOf(request, 'text'), limit: request.query.limit ?? 200 }),
+      ),
   )
 
   app.get(
@@ -112,6 +122,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app
     '/webhooks/:id/rotate',
     {
       ...ofObject('webhook', 'webhooks:admin'),
+      ...UNCOMPRESSED,
       schema: { summary: 'Make a new secret; the old one signs too for a while', params: Id, body: maybe(Rotation), response: { 200: WebhookWithSecret } },
     },
     async (request, reply) => {

@@ -23,17 +23,32 @@ let queue: Promise<unknown> = Promise.resolve()
 
 /** Installs, through apt-get, the packages of those commands that are missing. Throws where that cannot be done. */
 export function ensureCommands(commands: readonly string[], signal: AbortSignal): Promise<void> {
-  // One at a time: apt-get holds a lock.
-  const result = queue.then(() => installMissing(commands, signal))
+  return inTurn(() => {
+    const missing = commands.filter((command) => !findCommand(command))
+    return install(
+      missing.map((command) => PACKAGE_OF[command] ?? command),
+      signal,
+    )
+  })
+}
+
+/** The same for a package that brings no command, when `isMissing` says so. */
+export function ensurePackage(name: string, isMissing: () => Promise<boolean>, signal: AbortSignal): Promise<void> {
+  return inTurn(async () => {
+    if (await isMissing()) await install([name], signal)
+  })
+}
+
+/** One at a time: apt-get holds a lock. */
+function inTurn(work: () => Promise<void>): Promise<void> {
+  const result = queue.then(work)
   queue = result.catch(() => undefined)
   return result
 }
 
-async function installMissing(commands: readonly string[], signal: AbortSignal): Promise<void> {
-  const missing = commands.filter((command) => !findCommand(command))
-  if (missing.length === 0) return
-  const packages = missing.map((command) => PACKAGE_OF[command] ?? command)
-  if (!findCommand('apt-get')) throw new Error(`${missing.join(', ')} missing, and there is no apt-get to install ${packages.join(', ')}`)
+async function install(packages: readonly string[], signal: AbortSignal): Promise<void> {
+  if (packages.length === 0) return
+  if (!findCommand('apt-get')) throw new Error(`${packages.join(', ')} missing, and there is no apt-get to install what is needed`)
   await step(`packages ${packages.join(', ')}`, async () => {
     const env = { ...process.env, PATH: SYSTEM_PATH, DEBIAN_FRONTEND: 'noninteractive' }
     const options = { env, signal, deadlineMs: 300_000 }

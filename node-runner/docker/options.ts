@@ -83,11 +83,12 @@ export function containerOptions(job: Assignment, sandbox: Sandbox): ContainerCr
   }
 }
 
-/** What a job finds in its environment: its own and the runtime's variables, then ours, which win. */
+/** What a job finds in its environment: its own and the runtime's variables and its secrets, then ours, which win. */
 export function jobEnv(job: Assignment, extra: Readonly<Record<string, string>>): Record<string, string> {
   return {
     HOME: '/tmp',
     ...job.spec.env,
+    ...job.secrets?.env,
     ...extra,
     RGRID_JOB_ID: job.jobId,
     RGRID_ATTEMPT: String(job.attemptNumber),

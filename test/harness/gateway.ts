@@ -12,12 +12,16 @@ import { createDbPool, type DatabasePool } from '#store/pool.ts'
 import { accountDb, type TenantDb } from '#store/tenant.ts'
 import { buildApp } from '../../gateway/app.ts'
 import type { GatewayDeps } from '../../gateway/deps.ts'
+import type { HttpOptions } from '../../gateway/http-options.ts'
 import { type Attempts, createAttempts } from './attempts.ts'
 import { serviceBus, testMinter } from './bus.ts'
 import { createTestDatabase } from './database.ts'
 import { createFactory, type Factory } from './factory.ts'
 import { TEST_SECRET_KEYS } from './secret-keys.ts'
 import { testServices } from './services.ts'
+
+/** How a gateway of tests speaks HTTP: it refuses nothing for being busy. */
+export const TEST_HTTP: HttpOptions = { requestMs: 60_000, corsOrigins: [], hstsSeconds: 0, maxLoopDelayMs: 0, maxHeapBytes: 0, maxRssBytes: 0 }
 
 /** A gateway on a database of its own, with the real bus and object store. */
 export interface TestGateway {
@@ -78,6 +82,7 @@ export async function startGateway(change: Partial<GatewayDeps> = {}, through = 
     urlSeconds: 600,
     slotHourMicrons: 4800,
     webhookTargets: { ports: [80, 443, 8080, 8443], allowed: [] },
+    http: TEST_HTTP,
     ...change,
   }
   const app = await buildApp(deps)

@@ -21,6 +21,8 @@ export interface Registry {
   layerRequests(repository: string): number
   /** The next `times` requests of this kind are refused or cut in the middle; without `times`, all of them. */
   fail(repository: string, fault: Fault): void
+  /** From now on a repository is given only for these credentials (RFC 7617). */
+  protect(repository: string, login: { username: string; password: string }): void
   /** The next request for a layer gets half of it, and the rest when it is released. */
   hold(repository: string): Held
   /** No fault is injected any more. */
@@ -67,6 +69,8 @@ type Trouble = { repository: string; at: Fault['at']; left: number } & (
 const NAME = /^[a-z0-9]+(?:[._-][a-z0-9]+)*(?:\/[a-z0-9]+(?:[._-][a-z0-9]+)*)*$/
 const DIGEST = /^sha256:[0-9a-f]{64}$/
 
+const CHALLENGE = { 'www-authenticate': 'Basic realm="registry"' }
+
 /** Starts an empty one. */
 export async function startRegistry(): Promise<Registry> {
   const repositories = new Map<string, Repository>()
@@ -74,16 +78,22 @@ export async function startRegistry(): Promise<Registry> {
   const given = new EventEmitter<{ answer: [Answer] }>()
   const layers: string[] = []
   let troubles: Trouble[] = []
+  const locks = new Map<string, string>()
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { pathname } = new URL(request.url ?? '/', 'http://registry')
     response.setHeader('docker-distribution-api-version', 'registry/2.0')
+    // An engine asks here how to sign in; a registry without a protected repository asks nobody.
+    if (pathname === '/v2/' && locks.size > 0 && request.headers.authorization === undefined)
+      return refuse(response, 401, 'UNAUTHORIZED', 'authentication required', CHALLENGE)
     if (pathname === '/v2/') return send(request, response, 200, Buffer.from('{}'), { 'content-type': 'application/json' })
     const [, name, kind, which] = /^\/v2\/(.+)\/(manifests|blobs)\/([^/]+)$/.exec(pathname) ?? []
     if (name === undefined || which === undefined) return refuse(response, 404, 'NOT_FOUND', 'no such path')
     if (request.method !== 'GET' && request.method !== 'HEAD') return refuse(response, 405, 'UNSUPPORTED', 'the operation is unsupported')
     if (!NAME.test(name)) return refuse(response, 400, 'NAME_INVALID', 'invalid repository name')
     const repository = repositories.get(name)
+    const lock = locks.get(name)
+    if (lock !== undefined && request.headers.authorization !== lock) return refuse(response, 401, 'UNAUTHORIZED', 'authentication required', CHALLENGE)
     const at = kind === 'manifests' ? 'manifest' : repository?.configs.has(which) ? 'config' : 'layer'
     if (at === 'layer' && request.method === 'GET') layers.push(name)
     const trouble = troubles.find((one) => one.repository === name && one.at === at && one.left > 0)
@@ -177,6 +187,9 @@ export async function startRegistry(): Promise<Registry> {
     layerRequests: (repository) => layers.filter((name) => name === repository).length,
     fail(repository, fault) {
       troubles.push({ repository, at: fault.at, left: fault.times ?? Number.POSITIVE_INFINITY, what: fault.with })
+    },
+    protect(repository, { username, password }) {
+      locks.set(repository, `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`)
     },
     hold(repository) {
       const [reached, abandoned, released] = [Promise.withResolvers<void>(), Promise.withResolvers<void>(), Promise.withResolvers<void>()]

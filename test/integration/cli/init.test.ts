@@ -37,7 +37,8 @@ before(async () => {
       () => false,
     )
     if (!isPerson && bearer !== KEY) return void say(401, { code: 'unauthenticated', detail: 'no' })
-    if (request.method === 'GET' && request.url === '/v1/projects') return void say(200, { items: slugs.map((slug) => ({ slug })) })
+    if (request.method === 'GET' && /^\/v1\/projects(\?|$)/.test(request.url ?? ''))
+      return void say(200, { items: slugs.map((slug) => ({ slug })), nextCursor: null })
     let body = ''
     for await (const chunk of request) body += chunk
     made.push({ path: request.url ?? '', body: JSON.parse(body) })

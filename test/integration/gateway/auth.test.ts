@@ -1,12 +1,16 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { after, before, test } from 'node:test'
 import { sql } from 'slonik'
+import { withDeadline } from '#core/service/time.ts'
 import { createApiKey, ensureProject } from '#store/bootstrap.ts'
 import { hashSecret } from '#store/secrets.ts'
+import { openEvents } from '../../harness/event-stream.ts'
 import { startGateway, type TestGateway } from '../../harness/gateway.ts'
 
 let gateway: TestGateway
 let foreignKey: string
+let address: string | undefined
 before(async () => {
   gateway = await startGateway()
   foreignKey = await createApiKey(gateway.admin, await ensureProject(gateway.admin, 'other'), 'other')
@@ -46,6 +50,44 @@ test('a key that is revoked or expires works nowhere within a second', async () 
     while ((await status({ 'x-rgrid-key': key })) !== 401) assert.ok(performance.now() - endedMs < 1000, 'it works for more than a second')
   }
 })
+
+for (const [what, path] of [
+  ['the stream of events', () => '/v1/events'],
+  ['a followed log', (jobId: string) => `/v1/jobs/${jobId}/logs?follow=true`],
+  ['a WebSocket', (jobId: string) => `/v1/jobs/${jobId}/logs/stream`],
+] as const) {
+  test(`${what} ends within a second when its key is revoked, and that of another key goes on`, async () => {
+    address ??= await gateway.listen()
+    const jobId = await gateway.factory.job()
+    const [revoked, good] = [await newKey(), await newKey()]
+    const open = async (key: string) => {
+      const headers = { 'x-rgrid-key': key }
+      if (what !== 'a WebSocket') {
+        const stream = await openEvents(`${address}${path(jobId)}`, headers)
+        await stream.next()
+        return { ended: stream.until(() => false), close: stream.close }
+      }
+      const socket = new WebSocket(`${address?.replace('http', 'ws')}${path(jobId)}`, { headers } as unknown as string[])
+      await once(socket, 'message')
+      return { ended: once(socket, 'close'), close: () => socket.close() }
+    }
+    const [first, second] = [await open(revoked), await open(good)]
+    let goes = true
+    second.ended.then(
+      () => (goes = false),
+      () => (goes = false),
+    )
+    await gateway.admin.query(sql.unsafe`update api_keys set revoked_at = now() where hash = ${sql.binary(hashSecret(revoked))}`)
+    await withDeadline('the end of the stream', 5000, () =>
+      first.ended.then(
+        () => undefined,
+        () => undefined,
+      ),
+    )
+    assert.ok(goes)
+    second.close()
+  })
+}
 
 test('the use of a key is noted, at most once a minute', async () => {
   const key = await newKey()

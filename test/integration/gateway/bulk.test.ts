@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
+import { readdirSync, readlinkSync } from 'node:fs'
 import { request as httpRequest } from 'node:http'
 import { after, before, test } from 'node:test'
 import { Type } from '@sinclair/typebox'
 import { sql } from 'slonik'
+import { sleep, withDeadline } from '#core/service/time.ts'
 import { row } from '#store/row.ts'
 import { startGateway, type TestGateway } from '../../harness/gateway.ts'
 
@@ -119,6 +121,29 @@ test('a client that goes away in the middle leaves nothing behind, and others ne
   const waiting = await gateway.admin.oneFirst(sql.type(CountRow)`
     select count(*)::int as count from outbox o where not (o.xid < pg_snapshot_xmin(pg_current_snapshot()))`)
   assert.equal(waiting, 0)
+  assert.equal(spools(), 1)
   slow.destroy()
+  await withDeadline('the end of the spool', 10_000, async (signal) => {
+    while (spools() > 0) await sleep(20, signal)
+  })
   assert.equal(await jobs(), before + 1)
+  assert.deepEqual(
+    gateway.logged.filter((entry) => entry.includes('request failed')),
+    [],
+    'a client that leaves is no fault of ours',
+  )
 })
+
+/** Files of this process that lines wait in; they have no name any more. */
+function spools(): number {
+  return readdirSync('/proc/self/fd').filter((fd) => /rgrid-spool/.test(linkOf(fd))).length
+}
+
+function linkOf(fd: string): string {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`)
+  } catch {
+    // Closed meanwhile.
+    return ''
+  }
+}

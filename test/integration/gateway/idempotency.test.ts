@@ -112,3 +112,15 @@ test('no stored answer holds a secret that can be read', async () => {
   assert.ok(stored.length > 0)
   assert.ok(stored.every((answer) => answer.startsWith('v1.test.') && !answer.includes(key)))
 })
+
+test('an answer is for who asked: somebody else of the project does not get a key by repeating the request that made it', async () => {
+  const key = randomUUID()
+  const mighty = (await gateway.call('POST', '/v1/projects/default/keys', { name: 'mighty', scopes: ['*'] })).json<{ id: string }>()
+  const url = `/v1/keys/${mighty.id}/rotate`
+  assert.equal((await post(url, {}, key)).statusCode, 201)
+  const weak = await createApiKey(gateway.admin, gateway.factory.projectId, 'weak', ['keys:admin'])
+  const headers = { authorization: `Bearer ${weak}`, 'idempotency-key': key }
+  const answer = await gateway.app.inject({ method: 'POST', url, payload: {}, headers })
+  assert.equal(answer.statusCode, 422, answer.body)
+  assert.ok(!answer.body.includes('rgrid_live_'))
+})

@@ -156,6 +156,17 @@ test('a job that is too large is 422 with the field and what may be', async () =
   assert.equal((await submit({ resources: { cpu: 2, memory: '1Gi' }, timeoutSeconds: 600 })).statusCode, 201)
 })
 
+test('a hundred uploads that are announced at once never promise more than may be kept, and what did not come in time counts no more', async () => {
+  const { call, projectId } = await tenant({ storageBytes: 1000 })
+  const announce = (i: number) => call('POST', '/files', { sha256: String(i).padStart(64, '0'), sizeBytes: 100 })
+  const codes = (await Promise.all(Array.from({ length: 100 }, (_, i) => announce(i)))).map((answer) => answer.statusCode)
+  assert.deepEqual([codes.filter((code) => code === 201).length, codes.filter((code) => code === 429).length], [10, 90])
+  const [taken] = codes.map((code, i) => [code, i] as const).filter(([code]) => code === 201)
+  assert.equal((await announce(taken?.[1] ?? 0)).statusCode, 201, 'the same one again is no other one')
+  await gateway.admin.query(sql.unsafe`update files set announced_at = now() - interval '601 seconds' where project_id = ${projectId}`)
+  assert.equal((await announce(200)).statusCode, 201)
+})
+
 test('uploads stop where storage is full, and say so', async () => {
   const { call, usage, accountId, projectId } = await tenant({ storageBytes: 1000 })
   const announce = (sha: string, sizeBytes: number) => call('POST', '/files', { sha256: sha.repeat(64), sizeBytes })

@@ -24,7 +24,12 @@ after(async () => {
   await registry.close()
 })
 
-const record = { pulled: async (reference: string) => void noted.push(reference), used: async (id: string) => void noted.push(id) }
+const record = {
+  pulling: async () => undefined,
+  pulled: async (reference: string) => void noted.push(reference),
+  used: async (id: string) => void noted.push(id),
+  isPrivate: () => false,
+}
 const images = () => createImages(docker, record)
 const patience = () => AbortSignal.timeout(60_000)
 

@@ -52,17 +52,54 @@ test('each table that holds something of tenants has row level security for the 
   assert.deepEqual([...open], SHARED)
 })
 
+/** Tables whose rows an account sees of others too: itself, and the limits of all. */
+const SEEN_BY_ALL: Readonly<Record<string, number>> = { accounts: 1, limits: 1 }
+/** What the gateway may read of a table that it may not read whole. */
+const READABLE: Readonly<Record<string, string>> = { secrets: 'id', webhook_secrets: 'id' }
+
 test('a statement without any WHERE shows an account its own rows only, and nobody’s without an account', async () => {
-  for (const table of ['projects', 'jobs', 'attempts', 'artifacts', 'batches', 'events', 'accounts']) {
-    const all = await count(admin, table)
-    assert.ok(all > 0, table)
-    const own = await count(accountDb(gateway, make.accountId), table)
-    assert.equal(own, table === 'accounts' ? 1 : all, table)
-    assert.equal(await count(accountDb(gateway, stranger), table), table === 'accounts' ? 1 : 0, `${table} for a stranger`)
-    assert.equal(await count(gateway, table), 0, `${table} for nobody`)
-    assert.equal(await count(operatorDb(gateway), table), all, `${table} for operators`)
+  await fillTheRest()
+  const closed = (await tables()).filter((table) => !SHARED.includes(table) && table !== 'pending_objects')
+  assert.ok(closed.length >= 20)
+  const rows = (db: Pick<DatabasePool, 'oneFirst'>, table: string) =>
+    db.oneFirst(sql.type(CountRow)`select count(${sql.identifier([READABLE[table] ?? 'account_id'])})::int as count from ${sql.identifier([table])}`)
+  for (const table of closed) {
+    const whole = READABLE[table] === undefined ? count : rows
+    const all = await whole(admin, table)
+    assert.ok(all > 0, `${table} is empty: nothing would be shown by it`)
+    const foreign = SEEN_BY_ALL[table] ?? 0
+    assert.equal(await whole(accountDb(gateway, make.accountId), table), table === 'accounts' ? 1 : all, table)
+    assert.equal(await whole(accountDb(gateway, stranger), table), foreign, `${table} for a stranger`)
+    assert.equal(await whole(gateway, table), table === 'limits' ? 1 : 0, `${table} for nobody`)
+    assert.equal(await whole(operatorDb(gateway), table), all, `${table} for operators`)
   }
+  assert.equal(await count(accountDb(gateway, make.accountId), 'pending_objects'), 0)
+  assert.ok((await count(operatorDb(gateway), 'pending_objects')) > 0)
 })
+
+/** A row in each table that the factory leaves empty. */
+async function fillTheRest(): Promise<void> {
+  const { accountId, projectId } = make
+  const webhook = newId('webhook')
+  const user = newId('user')
+  for (const statement of [
+    sql.unsafe`insert into files (id, account_id, project_id, sha256, size_bytes, key, state) values (${newId('file')}, ${accountId}, ${projectId}, ${'a'.repeat(64)}, 1, 'k', 'ready')`,
+    sql.unsafe`insert into webhook_endpoints (id, account_id, project_id, kind, events) values (${webhook}, ${accountId}, ${projectId}, 'jobs', '{}')`,
+    sql.unsafe`insert into webhook_secrets (endpoint_id, secret) values (${webhook}, 'x')`,
+    sql.unsafe`insert into webhook_deliveries (endpoint_id, account_id, project_id, subject, type, data) values (${webhook}, ${accountId}, ${projectId}, 's', 'webhook.ping', '{}')`,
+    sql.unsafe`insert into webhook_tries (delivery_id, number, at, duration_ms) select id, 1, now(), 1 from webhook_deliveries`,
+    sql.unsafe`insert into users (id, issuer, subject) values (${user}, 'https://issuer.test', 'x')`,
+    sql.unsafe`insert into memberships (account_id, user_id, role) values (${accountId}, ${user}, 'owner')`,
+    sql.unsafe`insert into audit_log (account_id, actor_kind, actor_id, actor_name, action) values (${accountId}, 'key', 'key_x', 'x', 'test')`,
+    sql.unsafe`insert into secrets (id, account_id, project_id, name, kind, sealed) values (${newId('secret')}, ${accountId}, ${projectId}, 'S', 'value', 'x')`,
+    sql.unsafe`insert into limits (id, account_id) values (${accountId}, ${accountId})`,
+    sql.unsafe`insert into usage_totals (project_id, month, account_id) values (${projectId}, '2026-01-01', ${accountId}) on conflict do nothing`,
+    sql.unsafe`insert into usage_entries (account_id, project_id, month) values (${accountId}, ${projectId}, '2026-01-01')`,
+    sql.unsafe`insert into idempotency_keys (account_id, scope, key, request_hash) values (${accountId}, ${projectId}, 'k', '\\x00')`,
+    sql.unsafe`insert into pending_objects (key, attempt_id, delete_at, expires_at) values ('artifacts/x', 'att_x', now(), now())`,
+  ])
+    await admin.query(statement)
+}
 
 test('no statement of one account changes or takes a row of another, nor leaves one with it', async () => {
   const db = accountDb(gateway, stranger)
@@ -101,6 +138,49 @@ test('what was done cannot be changed or taken away, by nobody', async () => {
   )
   for (const statement of [sql.unsafe`update audit_log set action = 'else'`, sql.unsafe`delete from audit_log`, sql.unsafe`truncate audit_log`])
     await assert.rejects(admin.query(statement), /append-only/)
-  await assert.rejects(accountDb(gateway, make.accountId).query(sql.unsafe`delete from audit_log`), /permission denied/)
+  for (const name of ['gateway', 'scheduler'] as const) {
+    const pool = name === 'gateway' ? gateway : await createDbPool(database.schedulerUrl, 1)
+    const db = name === 'gateway' ? accountDb(gateway, make.accountId) : pool
+    for (const statement of [
+      sql.unsafe`update audit_log set action = 'else'`,
+      sql.unsafe`delete from audit_log`,
+      sql.unsafe`truncate audit_log`,
+      sql.unsafe`insert into audit_log (account_id, actor_kind, actor_id, actor_name, action, at) values (${make.accountId}, 'key', 'key_x', 'x', 'test', '2000-01-01')`,
+      sql.unsafe`alter table audit_log disable trigger append_only`,
+      sql.unsafe`drop trigger append_only on audit_log`,
+    ])
+      await assert.rejects(db.query(statement), /permission denied|must be owner/, name)
+    if (pool !== gateway) await pool.end()
+  }
+  const foreign = sql.unsafe`insert into audit_log (account_id, actor_kind, actor_id, actor_name, action) values (${stranger}, 'key', 'key_x', 'x', 'test')`
+  await assert.rejects(accountDb(gateway, make.accountId).query(foreign), /row-level security/)
   assert.ok((await tables()).includes('audit_log'))
+})
+
+const FunctionRow = row(
+  Type.Object({ name: Type.String(), config: Type.Union([Type.Array(Type.String()), Type.Null()]), everybody: Type.Boolean(), gateway: Type.Boolean() }),
+)
+
+test('what runs with the rights of the owner looks nowhere else for tables, and the gateway can call the doors and nothing else of it', async () => {
+  const functions = await admin.any(sql.type(FunctionRow)`
+    select proname::text as name, proconfig as config, has_function_privilege('public', oid, 'execute') as everybody, has_function_privilege('rgrid_gateway', oid, 'execute') as gateway
+    from pg_proc where pronamespace = 'public'::regnamespace and prosecdef order by 1`)
+  for (const { name, config, everybody } of functions) assert.deepEqual([config, everybody], [['search_path=public, pg_temp'], false], name)
+  assert.deepEqual(
+    functions.filter((one) => one.gateway).map(({ name }) => name),
+    ['rgrid_find_key', 'rgrid_memberships', 'rgrid_sign_in', 'rgrid_touch_key'],
+  )
+})
+
+test('the gateway cannot hang a trigger of ours on a table of its own, and so write the usage of others', async () => {
+  const alone = await createDbPool(database.gatewayUrl, 1)
+  try {
+    await alone.query(
+      sql.unsafe`create temporary table mine (account_id text, project_id text, finished_at timestamptz, created_at timestamptz, reserved_microns bigint)`,
+    )
+    const hang = sql.unsafe`create trigger t after insert on mine referencing new table as added for each statement execute function rgrid_jobs_added()`
+    await assert.rejects(alone.query(hang), /permission denied for function/)
+  } finally {
+    await alone.end()
+  }
 })

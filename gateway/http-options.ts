@@ -1,0 +1,50 @@
+import { Type } from '@sinclair/typebox'
+import type { GatewayEnv } from './config.ts'
+
+/** How the gateway speaks HTTP; part of its environment. */
+export const HttpEnv = {
+  RGRID_REQUEST_SECONDS: Type.Integer({ default: 300, minimum: 1, maximum: 3600, description: 'how long a request may take to arrive, with its body' }),
+  RGRID_CORS_ORIGINS: Type.Optional(
+    Type.String({
+      pattern: '^(\\*|https?://[^\\s,/*]+(,\\s*https?://[^\\s,/*]+)*)$',
+      description: 'origins whose pages may call the API in a browser, separated by commas, such as https://app.example.com; *: all; without it none',
+    }),
+  ),
+  RGRID_HSTS_SECONDS: Type.Integer({
+    default: 0,
+    minimum: 0,
+    maximum: 63_072_000,
+    description: 'Strict-Transport-Security for so long; only where the API is behind TLS for good; 0: not said',
+  }),
+  RGRID_MAX_LOOP_DELAY_MS: Type.Integer({
+    default: 1000,
+    minimum: 0,
+    maximum: 60_000,
+    description: 'a gateway whose event loop is late by more than this, on average over a second, answers 503; 0: never',
+  }),
+  RGRID_MAX_HEAP_BYTES: Type.Integer({ default: 0, minimum: 0, description: 'the same, while its JavaScript heap is larger than this; 0: never' }),
+  RGRID_MAX_RSS_BYTES: Type.Integer({ default: 0, minimum: 0, description: 'the same, while its memory (RSS) is larger than this; 0: never' }),
+}
+
+/** The same, read. 0 is no limit. */
+export interface HttpOptions {
+  requestMs: number
+  /** Origins that may read answers; `*` stands for all. */
+  corsOrigins: readonly string[]
+  hstsSeconds: number
+  maxLoopDelayMs: number
+  maxHeapBytes: number
+  maxRssBytes: number
+}
+
+/** Reads it from the environment. */
+export function httpOptions(env: Readonly<GatewayEnv>): HttpOptions {
+  return {
+    requestMs: env.RGRID_REQUEST_SECONDS * 1000,
+    corsOrigins: env.RGRID_CORS_ORIGINS?.split(/,\s*/) ?? [],
+    hstsSeconds: env.RGRID_HSTS_SECONDS,
+    maxLoopDelayMs: env.RGRID_MAX_LOOP_DELAY_MS,
+    maxHeapBytes: env.RGRID_MAX_HEAP_BYTES,
+    maxRssBytes: env.RGRID_MAX_RSS_BYTES,
+  }
+}
