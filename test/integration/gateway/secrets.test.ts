@@ -80,7 +80,7 @@ test('wrong names and bodies are refused by their field, and no answer repeats t
     assert.match(answer.json().detail, fault)
     assert.ok(!answer.body.includes(canary), answer.body)
   }
-  assert.equal((await set('A'.repeat(2000), { value: canary })).statusCode, 400)
+  assert.equal((await set('A'.repeat(2000), { value: canary })).statusCode, 414)
   assert.equal((await set('A'.repeat(128), { value: 'the longest name' })).statusCode, 200)
   assert.equal((await set('LARGEST', { value: 'é'.repeat(32_768) })).statusCode, 200)
   assert.ok(!(await gateway.call('GET', at())).json().items.some((secret: { name: string }) => secret.name === 'A'))
