@@ -5,6 +5,7 @@ export const TAGS = {
   Files: 'Inputs and outputs: the bytes go straight to the object store and back.',
   Logs: 'Read, follow and search what jobs wrote.',
   Events: 'What happens to jobs and batches, as it happens.',
+  Costs: 'What jobs cost, and what they are likely to.',
   Webhooks: 'Have events sent to an address, signed (https://www.standardwebhooks.com).',
   Projects: 'What jobs, keys and settings belong to.',
   Keys: 'API keys of a project.',
