@@ -5,8 +5,9 @@ import { buffer } from 'node:stream/consumers'
 import { after, before, test } from 'node:test'
 import { gunzipSync } from 'node:zlib'
 import pg from 'pg'
+import type { Bus } from '#bus/bus.ts'
 import { EVENT_STREAM, LOG_STREAM } from '#bus/streams.ts'
-import { createObjects } from '#store/objects.ts'
+import { createObjects, type Objects } from '#store/objects.ts'
 import { serviceBus } from '../harness/bus.ts'
 import { awaitEnd, followUntil, stdoutOf, submitJob } from '../harness/follow.ts'
 import { type Platform, rgrid, runCommand, startPlatform } from '../harness/platform.ts'
@@ -15,8 +16,15 @@ import { tinyImage } from '../harness/registry-image.ts'
 import { testServices } from '../harness/services.ts'
 
 let platform: Platform
+/** How far each stream was, and which objects there were, before the first value was made: those hold none, and may be many. */
+let begun: Map<string, number>
+const older = new Set<string>()
 before(async () => {
   platform = await startPlatform()
+  begun = new Map(await withStreams((manager) => Promise.all(STREAMS.map(async (name) => [name, (await manager.streams.info(name)).state.last_seq] as const))))
+  await withObjects(async (store) => {
+    for await (const { key } of store.list(AbortSignal.timeout(60_000))) older.add(key)
+  })
 })
 after(() => platform?.stop())
 
@@ -67,38 +75,55 @@ async function* tables(): AsyncGenerator<[string, string]> {
   }
 }
 
-async function* streams(): AsyncGenerator<[string, string]> {
+const STREAMS = [EVENT_STREAM, LOG_STREAM]
+
+async function withStreams<T>(work: (manager: Awaited<ReturnType<Bus['manager']>>) => Promise<T>): Promise<T> {
   const bus = await serviceBus('gateway')
   try {
-    const manager = await bus.manager()
-    for (const stream of [EVENT_STREAM, LOG_STREAM]) {
-      const { state } = await manager.streams.info(stream)
-      for (let seq = Math.max(1, state.first_seq); seq <= state.last_seq; seq++) {
-        const message = await manager.streams.getMessage(stream, { seq }).catch((error: { code?: string }) => {
-          if (error.code === '404') return undefined
-          throw error
-        })
-        if (message) yield [`${stream} ${seq}`, `${message.subject} ${Buffer.from(message.data).toString('latin1')}`]
-      }
-    }
+    return await work(await bus.manager())
   } finally {
     await bus.close()
   }
 }
 
-async function* objects(): AsyncGenerator<[string, string]> {
+async function* streams(): AsyncGenerator<[string, string]> {
+  yield* await withStreams(async (manager) => {
+    const messages: [string, string][] = []
+    for (const stream of STREAMS) {
+      const { state } = await manager.streams.info(stream)
+      for (let seq = Math.max(state.first_seq, (begun.get(stream) ?? 0) + 1); seq <= state.last_seq; seq++) {
+        const message = await manager.streams.getMessage(stream, { seq }).catch((error: { code?: string }) => {
+          if (error.code === '404') return undefined
+          throw error
+        })
+        if (message) messages.push([`${stream} ${seq}`, `${message.subject} ${Buffer.from(message.data).toString('latin1')}`])
+      }
+    }
+    return messages
+  })
+}
+
+async function withObjects<T>(work: (store: Objects) => Promise<T>): Promise<T> {
   const { s3 } = testServices()
   const store = createObjects({ ...s3, presignUrl: s3.url })
   try {
-    for await (const { key } of store.list(AbortSignal.timeout(60_000))) {
-      const body = await store.read(key)
-      if (!body) continue
-      const bytes = await buffer(body)
-      yield [`object ${key}`, (key.endsWith('.gz') ? gunzipSync(bytes) : bytes).toString('latin1')]
-    }
+    return await work(store)
   } finally {
     store.close()
   }
+}
+
+async function* objects(): AsyncGenerator<[string, string]> {
+  yield* await withObjects(async (store) => {
+    const texts: [string, string][] = []
+    for await (const { key } of store.list(AbortSignal.timeout(60_000))) {
+      const body = older.has(key) ? undefined : await store.read(key)
+      if (!body) continue
+      const bytes = await buffer(body)
+      texts.push([`object ${key}`, (key.endsWith('.gz') ? gunzipSync(bytes) : bytes).toString('latin1')])
+    }
+    return texts
+  })
 }
 
 test('a secret set with rgrid reaches its job, is masked, and after the job it is nowhere', async () => {
@@ -113,7 +138,7 @@ test('a secret set with rgrid reaches its job, is masked, and after the job it i
     env: { WHATEVER: { secret: 'PLAIN_NAME' } },
     files: { outputs: [] },
     resources: { disk: '32Mi' },
-    timeoutSeconds: 60,
+    timeoutSeconds: 300,
   })
   await followUntil(platform, jobId, /letters: \*\*\*/)
   const { stdout: container } = await runCommand('docker', ['ps', '-q', '--filter', `label=rgrid.job=${jobId}`])

@@ -237,12 +237,12 @@ test('a server that hangs does not slow the other servers that jobs of the proje
       await tell(db, make, jobId, ['job.succeeded'])
     }
   }
-  // More than are looked at together.
+  // More than are looked at together. The one that hangs does so for longer than this takes: another try would only come when it is given up.
   await hear(receiver.url('/hang'), 100)
   await hear(other.url('/good'), 20)
   const allowed = [receiver, other].map(({ port }) => ({ cidr: '127.0.0.1/32', port }))
   const worker = aWorker({
-    send: createSender({ ports: [], allowed, resolve: createResolve() }),
+    send: createSender({ ports: [], allowed, resolve: createResolve(), wholeMs: 120_000 }),
     limits: { slots: 128, waiting: 256, perEndpoint: 4, slowMs: 100 },
     everyMs: 100,
     drainMs: 50,
