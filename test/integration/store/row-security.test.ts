@@ -54,12 +54,14 @@ test('each table that holds something of tenants has row level security for the 
 
 /** Tables whose rows an account sees of others too: itself, and the limits of all. */
 const SEEN_BY_ALL: Readonly<Record<string, number>> = { accounts: 1, limits: 1 }
+/** Tables that only operators see. */
+const OPERATORS_ONLY = ['node_hours', 'pending_objects']
 /** What the gateway may read of a table that it may not read whole. */
 const READABLE: Readonly<Record<string, string>> = { secrets: 'id', webhook_secrets: 'id' }
 
 test('a statement without any WHERE shows an account its own rows only, and nobody’s without an account', async () => {
   await fillTheRest()
-  const closed = (await tables()).filter((table) => !SHARED.includes(table) && table !== 'pending_objects')
+  const closed = (await tables()).filter((table) => !SHARED.includes(table) && !OPERATORS_ONLY.includes(table))
   assert.ok(closed.length >= 20)
   const rows = (db: Pick<DatabasePool, 'oneFirst'>, table: string) =>
     db.oneFirst(sql.type(CountRow)`select count(${sql.identifier([READABLE[table] ?? 'account_id'])})::int as count from ${sql.identifier([table])}`)
@@ -73,8 +75,10 @@ test('a statement without any WHERE shows an account its own rows only, and nobo
     assert.equal(await whole(gateway, table), table === 'limits' ? 1 : 0, `${table} for nobody`)
     assert.equal(await whole(operatorDb(gateway), table), all, `${table} for operators`)
   }
-  assert.equal(await count(accountDb(gateway, make.accountId), 'pending_objects'), 0)
-  assert.ok((await count(operatorDb(gateway), 'pending_objects')) > 0)
+  for (const table of OPERATORS_ONLY) {
+    assert.equal(await count(accountDb(gateway, make.accountId), table), 0, table)
+    assert.ok((await count(operatorDb(gateway), table)) > 0, table)
+  }
 })
 
 /** A row in each table that the factory leaves empty. */
@@ -97,6 +101,9 @@ async function fillTheRest(): Promise<void> {
     sql.unsafe`insert into usage_entries (account_id, project_id, month) values (${accountId}, ${projectId}, '2026-01-01')`,
     sql.unsafe`insert into idempotency_keys (account_id, scope, key, request_hash) values (${accountId}, ${projectId}, 'k', '\\x00')`,
     sql.unsafe`insert into pending_objects (key, attempt_id, delete_at, expires_at) values ('artifacts/x', 'att_x', now(), now())`,
+    sql.unsafe`insert into node_hours (node_id, hour, from_at, until_at, day, hour_microns, paid_microns, idle_microns) values ('node_x', 0, now(), now(), now(), 1, 1, 1)`,
+    sql.unsafe`insert into attempt_costs (node_id, hour, day, account_id, project_id, labels, attempts, slot_ms, cost_microns, charge_microns) values ('node_x', 0, now(), ${accountId}, ${projectId}, '{}', 1, 1, 1, 1)`,
+    sql.unsafe`insert into spending_marks (owner_id, month, percent, account_id) values (${projectId}, '2026-01-01', 50, ${accountId})`,
   ])
     await admin.query(statement)
 }
@@ -168,7 +175,7 @@ test('what runs with the rights of the owner looks nowhere else for tables, and 
   for (const { name, config, everybody } of functions) assert.deepEqual([config, everybody], [['search_path=public, pg_temp'], false], name)
   assert.deepEqual(
     functions.filter((one) => one.gateway).map(({ name }) => name),
-    ['rgrid_find_key', 'rgrid_memberships', 'rgrid_sign_in', 'rgrid_touch_key'],
+    ['rgrid_find_key', 'rgrid_memberships', 'rgrid_node_use', 'rgrid_sign_in', 'rgrid_touch_key'],
   )
 })
 
