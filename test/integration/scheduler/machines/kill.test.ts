@@ -155,6 +155,8 @@ for (const { life, points } of lives) {
   })
 
   for (const [place, name] of points.entries()) {
+    // A restart finds what was done and nothing else: "before" one is the same world as "after" the one before it.
+    if (place > 0 && name.startsWith('before ')) continue
     test(`killed while ${life.name}, at ${place + 1}: ${name}`, async () => {
       await clear()
       await life.prepare()
