@@ -6,6 +6,7 @@ import { downloadCommand } from './commands/download.ts'
 import { estimateCommand } from './commands/estimate.ts'
 import { explainCommand } from './commands/explain.ts'
 import { initCommand } from './commands/init.ts'
+import { keysCommand } from './commands/keys.ts'
 import { listCommand } from './commands/list.ts'
 import { logsCommand } from './commands/logs.ts'
 import { nodesCommand } from './commands/nodes.ts'
@@ -32,6 +33,7 @@ export const COMMANDS: readonly Command[] = [
   estimateCommand,
   webhooksCommand,
   secretsCommand,
+  keysCommand,
   nodesCommand,
   doctorCommand,
   initCommand,

@@ -29,7 +29,7 @@ function explain(command: Command, error: Error): string {
 /** The one argument a command needs. Throws a UsageError. */
 export function onlyArgument(args: readonly string[], what: string): string {
   const [first, ...more] = args
-  if (first === undefined || first === '' || more.length > 0) throw new UsageError(`name one ${what}`)
+  if (first === undefined || first === '' || more.length > 0) throw new UsageError(`name one ${what}; "rgrid list" shows what there is`)
   return first
 }
 

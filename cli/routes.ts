@@ -4,7 +4,7 @@ import { BatchSpec } from '#core/batch.ts'
 import { CostQuery, CostReport, Estimate, EstimateQuery, NodeCostQuery, NodeCostReport } from '#core/cost-api.ts'
 import { Explanation } from '#core/explain.ts'
 import { JobSpec } from '#core/job/spec.ts'
-import { NewKeyBody, NewKeyView } from '#core/key-api.ts'
+import { KeyList, KeyRotation, KeyView, NewKeyBody, NewKeyView } from '#core/key-api.ts'
 import { ArtifactQuery, JobQuery, NodeQuery, PlainPage } from '#core/list-api.ts'
 import { CellList, Diagnosis, NodeDetail, NodeList, NodeView } from '#core/operator-api.ts'
 import { SecretBody, SecretList, SecretView } from '#core/secret-api.ts'
@@ -38,7 +38,11 @@ const Nothing = Type.Null()
 /** The calls that the command line makes, by method and path, with the schemas that the gateway checks with. */
 export const ROUTES = {
   'GET /v1/projects': { query: PlainPage, answer: ProjectList },
+  'GET /v1/projects/:slug/keys': { query: PlainPage, answer: KeyList },
   'POST /v1/projects/:slug/keys': { body: NewKeyBody, answer: NewKeyView, idempotent: true },
+  'GET /v1/keys/:id': { answer: KeyView },
+  'POST /v1/keys/:id/rotate': { body: KeyRotation, answer: NewKeyView, idempotent: true },
+  'DELETE /v1/keys/:id': { answer: Nothing },
   'POST /v1/projects/:slug/files': { body: FileRequest, answer: FileView, repeatable: true },
   'POST /v1/projects/:slug/jobs': { body: JobSpec, answer: JobView, idempotent: true },
   'GET /v1/projects/:slug/jobs': { query: JobQuery, answer: JobPage },

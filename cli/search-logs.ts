@@ -66,5 +66,6 @@ function describe(total: Summary): string {
     total.unreadable > 0 && `${total.unreadable} could not be read to the end`,
   ].filter((note) => note !== false)
   const rest = notes.length > 0 ? `; logs left out: ${notes.join(', ')}` : ''
-  return `${total.matches} lines in the logs of ${total.scannedJobs} jobs (${formatBytes(total.scannedBytes)})${rest}`
+  const [lines, jobs] = [total.matches === 1 ? 'line' : 'lines', total.scannedJobs === 1 ? 'job' : 'jobs']
+  return `${total.matches} ${lines} in the logs of ${total.scannedJobs} ${jobs} (${formatBytes(total.scannedBytes)})${rest}`
 }

@@ -45,6 +45,8 @@ export const NewKeyBody = Type.Object(
   },
   strict,
 )
+/** See the schema of the same name. */
+export type NewKeyBody = Static<typeof NewKeyBody>
 
 /** How long the old key still works after a rotation. */
 export const KeyRotation = Type.Object({ overlapSeconds: Type.Optional(Type.Integer({ minimum: 0, maximum: 30 * 86_400, default: 86_400 })) }, strict)

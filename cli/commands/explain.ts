@@ -20,9 +20,14 @@ export const explainCommand: Command = {
   },
 }
 
+/** Where the name alone would be taken for something else: `state` of a machine that boots for that of the job. */
+const LABELS: Readonly<Record<string, string>> = { state: 'node state', orMore: 'or more ahead' }
+
 function linesOf(print: Context['print'], { jobId, state, code, message, details }: Explanation): string[] {
   const { cells, ...others } = { cells: [] as CellTrouble[], ...details }
-  const fields = Object.entries(others).map(([name, value]): [string, string | null] => [inWords(name), valueText(name, value)])
+  const fields = Object.entries(others)
+    .filter(([name, value]) => value !== false && !(name === 'state' && value === state))
+    .map(([name, value]): [string, string | null] => [LABELS[name] ?? inWords(name), valueText(name, value)])
   const lines = print.tableLines([['job', jobId], ...presentFields([['state', state], ['reason', code], ['why', shown(message)], ...fields])])
   if (cells.length === 0) return lines
   return [...lines, '', ...print.tableLines([['MACHINE', 'LOCATION', 'AGAIN IN', 'WHY NOT'], ...cells.map(cellRow)])]
