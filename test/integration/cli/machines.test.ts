@@ -52,6 +52,23 @@ test('rgrid explain says the reason with its details, and the cells that have no
   assert.match((await rgrid('status', job)).stdout, /^why +waiting: the account at hetzner may have no more machines/m)
 })
 
+test('rgrid explain tells the state of the job and of a machine that boots apart, and says nothing twice', async () => {
+  const job = await gateway.factory.job()
+  const node = await seedMachine(gateway.admin, { state: 'booting', createdAgo: 5 })
+  const booting = (await rgrid('explain', job)).stdout
+  assert.deepEqual(
+    [cells(booting, 'state'), cells(booting, 'node state'), cells(booting, 'node id')],
+    [
+      ['state', 'queued'],
+      ['node state', 'booting'],
+      ['node id', node],
+    ],
+  )
+  assert.equal((await rgrid('cancel', job)).code, 0)
+  const ended = (await rgrid('explain', job)).stdout
+  assert.equal(ended.match(/^(node )?state /gm)?.length, 1, ended)
+})
+
 test('rgrid explain of what is not there, is not one job, or is not said to whom asks', async () => {
   assert.equal((await rgrid('explain', 'job_nothing')).code, 3)
   assert.equal((await rgrid('explain')).code, 2)
