@@ -107,6 +107,6 @@ async function executeToEnd(run: AttemptRun): Promise<End> {
     if (error instanceof Leaving || run.deps.leaving.aborted) throw new Leaving()
     return endOf(error, run.stop)
   })
-  if (!isStale(run.stop) && end.cause !== 'exit' && end.message) await run.sink.say(`rgrid: ${maskText(end.message, run.secrets)}`)
+  if (!isStale(run.stop) && end.cause !== 'exit' && end.message) await run.sink.say(maskText(end.message, run.secrets))
   return end
 }

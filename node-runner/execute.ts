@@ -64,7 +64,7 @@ async function goOn(run: AttemptRun, { container, startedAtMs }: Started): Promi
     startedAtMs,
     stopping: record.stopping,
     known: sink.known,
-    lost: () => void sink.say('rgrid: the runner was away, and a part of the output may be missing here').catch(() => undefined),
+    lost: () => void sink.say('the runner was away, and a part of the output may be missing here').catch(() => undefined),
   }
   return run.watch.step('run', () => adoptContainer(container, containerRun(run), found))
 }

@@ -80,6 +80,7 @@ test('bytes that are no text arrive as they were', async () => {
 test('a job that runs too long is stopped: exit code 124', async () => {
   write('long.sh', 'echo started; sleep 60\n')
   const result = await rgrid(platform, ['run', '--timeout', '1', 'long.sh'], { cwd: dir })
+  assert.match(result.stderr, /^rgrid: stopped: it ran longer than 1 s/m)
   assert.equal(result.code, 124, result.stderr)
   assert.match(result.stdout, /started/)
 })
