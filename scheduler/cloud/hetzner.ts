@@ -131,7 +131,8 @@ export function createHetzner(config: HetznerConfig, deps: HetznerDeps): Hetzner
       const listed = await api.servers(`rgrid-installation=${installation}`, signal)
       // Whatever is listed may be deleted, so the selector is not all that stands before the machines of others.
       const servers = listed.filter(isOurs)
-      if (servers.length < listed.length) log.warn({ servers: listed.length - servers.length }, 'Hetzner lists servers without our label; they are left alone')
+      if (servers.length < listed.length)
+        log.warn({ why: `${listed.length - servers.length} servers` }, 'Hetzner lists servers without our label; they are left alone')
       await lookAtOrders(orders, log, signal)
       const present = new Set(servers.map(({ id }) => String(id)))
       if ([...seen].some((id) => !present.has(id))) addresses.went()

@@ -41,7 +41,7 @@ export function createOverdueReaper(deps: OverdueReaperDeps): Loop {
       return outcome.status === 'ok' ? { queued: outcome.queued, drained } : undefined
     })
     if (!done) return
-    log.error({ attemptId, nodeId, drained: done.drained }, 'a node kept an attempt past all its limits; it was taken from it')
+    log.error({ attemptId, nodeId, to: done.drained ? 'draining' : undefined }, 'a node kept an attempt past all its limits; it was taken from it')
     deps.ended?.('lost')
     if (done.queued > 0) deps.queued(done.queued)
   }
