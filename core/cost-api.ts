@@ -3,7 +3,8 @@ import { maybe } from './api.ts'
 
 /** What the REST API answers about costs (docs/COSTS.md). Money in microns, 1 EUR = 1,000,000; days are calendar days in UTC. */
 
-FormatRegistry.Set('date', (text) => /^\d{4}-\d\d-\d\d$/.test(text) && !Number.isNaN(Date.parse(text)) && new Date(text).toISOString().startsWith(text))
+// There is no year 0 (ISO 8601 has one, Postgres has none).
+FormatRegistry.Set('date', (text) => /^(?!0000)\d{4}-\d\d-\d\d$/.test(text) && !Number.isNaN(Date.parse(text)) && new Date(text).toISOString().startsWith(text))
 const Day = (description: string) => Type.String({ format: 'date', description })
 const LABEL_KEY = '[A-Za-z0-9][A-Za-z0-9._/-]{0,62}'
 const Range = {

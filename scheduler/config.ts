@@ -17,6 +17,12 @@ export const SchedulerEnv = Type.Object({
   ...ObjectsEnv,
   ...SealerEnv,
   RGRID_LEASE_SECONDS: Type.Number({ default: 15, minimum: 3, maximum: 600, description: 'a node silent for so long is lost, and its work is run elsewhere' }),
+  RGRID_OVERDUE_SECONDS: Type.Number({
+    default: 3600,
+    minimum: 60,
+    maximum: 86_400,
+    description: 'an attempt may take so long beyond all its own limits, for uploads and reports; then it is taken from its node, whatever that says',
+  }),
   RGRID_SWEEP_SECONDS: Type.Number({ default: 2, minimum: 0.1, maximum: 60, description: 'how often queued work is looked for whose wake-up was lost' }),
   RGRID_UPLOAD_URL_SECONDS: Type.Integer({ default: 3600, minimum: 60, maximum: 86_400, description: 'how long presigned addresses given to nodes are good' }),
   RGRID_LOG_GRACE_SECONDS: Type.Number({

@@ -34,6 +34,7 @@ import { planMachines } from './plan/plan-machines.ts'
 import { createPopularImages } from './popular-images.ts'
 import { createPresence } from './presence.ts'
 import { createLeaseReaper } from './reaper/leases.ts'
+import { createOverdueReaper } from './reaper/overdue.ts'
 import { createRelay } from './relay.ts'
 import { answerRenewal } from './renewals.ts'
 import { createReports } from './reports.ts'
@@ -125,6 +126,15 @@ async function main(): Promise<void> {
       createHoldTimer(db, log, leader.isLeader, queued),
       createWakeSweep(db, bus, log, leader.isLeader, env.RGRID_SWEEP_SECONDS * 1000),
       reaper,
+      createOverdueReaper({
+        db,
+        log,
+        slackSeconds: env.RGRID_OVERDUE_SECONDS,
+        isLeader: leader.isLeader,
+        busWellForMs: health.wellForMs,
+        queued,
+        ended: meters.ended,
+      }),
       createObjectCollector(db, objects, log, leader.isLeader),
       createRetention(db, log, leader.isLeader),
       createUsageRoller(db, log, leader.isLeader),

@@ -122,6 +122,26 @@ export async function liveLeases(db: Db, nodeId: string): Promise<LiveLease[]> {
   return rows.map((lease) => ({ attemptId: lease.id, leaseToken: lease.lease_token, ageMs: lease.age_ms, cancelRequested: lease.cancel_requested }))
 }
 
+const OverdueRow = Type.Object({ id: Type.String(), node_id: Type.String(), lease_token: Type.String() })
+
+/**
+ * Attempts that are live longer than their node may take: past all their own limits, or past the end of a cancel's grace, and
+ * each time past the slack that is given for uploads and reports.
+ */
+export async function overdueAttempts(
+  db: Db,
+  slack: { limitSeconds: number; cancelSeconds: number },
+): Promise<{ attemptId: string; nodeId: string; leaseToken: string }[]> {
+  const rows = await db.any(sql.type(row(OverdueRow))`
+    select a.id, a.node_id, a.lease_token from attempts a join jobs j on j.id = a.job_id
+    where a.finished_at is null and (
+      a.assigned_at < now() - make_interval(secs => ${slack.limitSeconds} + coalesce((j.spec ->> 'prepareTimeoutSeconds')::float8, 600)
+        + (j.spec ->> 'timeoutSeconds')::float8 + (j.spec ->> 'gracePeriodSeconds')::float8)
+      or j.cancel_requested_at < now() - make_interval(secs => ${slack.cancelSeconds} + (j.spec ->> 'gracePeriodSeconds')::float8))
+    order by a.id limit 1000`)
+  return rows.map((found) => ({ attemptId: found.id, nodeId: found.node_id, leaseToken: found.lease_token }))
+}
+
 /** Whose object keys the uploads of an attempt go to. */
 export interface UploadOwner {
   accountId: string

@@ -136,7 +136,8 @@ export async function beginOrder(tx: Tx, nodeId: string, kind: MachineKind, toke
 }
 
 /**
- * Writes down that the machine exists. `tokenId`: the token that it was surely made with, so that all others are void; null
+ * Writes down that the machine exists. It is paid for from `createdAtMs` on, unless the provider's clock says what cannot be:
+ * before its row, which is older than its order, or in the future. `tokenId`: the token that it was surely made with, so that all others are void; null
  * when an earlier order was met, which may have been made with any of them. False when that is known, or the node is over.
  */
 export async function recordServer(
@@ -145,8 +146,10 @@ export async function recordServer(
   server: { id: string; serverType: string; location: string; createdAtMs: number; hourMicrons: number },
   tokenId: string | null,
 ): Promise<boolean> {
+  const said = Number.isFinite(server.createdAtMs) ? sql.fragment`to_timestamp(${server.createdAtMs / 1000}::float8)` : sql.fragment`now()`
+  const billedFrom = sql.fragment`least(now(), greatest(created_at, ${said}))`
   const result = await tx.query(sql.unsafe`
-    update nodes set server_id = ${server.id}, billed_from = to_timestamp(${server.createdAtMs / 1000}::float8), server_type = ${server.serverType},
+    update nodes set server_id = ${server.id}, billed_from = ${billedFrom}, server_type = ${server.serverType},
       location = ${server.location}, hour_microns = ${server.hourMicrons}, state = case when state = 'creating' then 'booting' else state end
     where id = ${nodeId} and server_id is null and ended_at is null and state <> 'planned'`)
   if (result.rowCount === 0) return false

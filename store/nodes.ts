@@ -81,3 +81,12 @@ export async function setDrain(db: Db, nodeId: string, drain: boolean): Promise<
   const result = await db.query(sql.unsafe`update nodes set ${change} where id = ${nodeId} and ended_at is null`)
   return result.rowCount > 0
 }
+
+/** Lets a machine that was bought take no more work, and go when its hour ends; false when it is none, or is drained already. */
+export async function retireBought(tx: Tx, nodeId: string): Promise<boolean> {
+  const result = await tx.query(sql.unsafe`
+    update nodes set drain_requested_at = coalesce(drain_requested_at, now()), drain_planned = false,
+      state = case when state = 'ready' then 'draining' else state end
+    where id = ${nodeId} and provider is not null and ended_at is null and (drain_requested_at is null or drain_planned)`)
+  return result.rowCount > 0
+}

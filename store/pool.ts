@@ -7,6 +7,7 @@ import {
   type DriverTypeParser,
   type Interceptor,
   SchemaValidationError,
+  StatementTimeoutError,
   sql,
 } from 'slonik'
 import { createWatchedDriver } from './silence.ts'
@@ -65,6 +66,11 @@ export async function createDbPool(url: string, maxPoolSize = 10): Promise<Datab
     resetConnection: async () => {},
     typeParsers: [...kept, ...overridden],
   })
+}
+
+/** Whether a statement was ended because it took longer than one may. */
+export function isTooSlow(error: unknown): boolean {
+  return error instanceof StatementTimeoutError
 }
 
 /** Rejects when the database does not answer. */

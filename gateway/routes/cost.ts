@@ -11,11 +11,14 @@ import { callerOf, dbOf, principalOf } from '../access/authorise.ts'
 import type { RouteOptions } from '../deps.ts'
 import { estimateJobs } from '../estimate.ts'
 import { checkProject } from '../job-commands.ts'
+import { createReportTurns } from '../limits/report-turns.ts'
 
 type Part = Parameters<typeof TypeBoxValidatorCompiler>[0]
 
 /** What jobs and machines cost, and what jobs are likely to. */
 export const costRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { deps }) => {
+  const inTurn = createReportTurns()
+
   app.get(
     '/cost',
     {
@@ -24,7 +27,8 @@ export const costRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, {
     },
     (request) => {
       const { accountId, projectId } = principalOf(request)
-      return readCosts(dbOf(request), accountId, projectId, filterOf(request.query, 'day'))
+      const filter = filterOf(request.query, 'day')
+      return inTurn(accountId, () => readCosts(dbOf(request), accountId, projectId, filter))
     },
   )
 
@@ -34,7 +38,11 @@ export const costRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, {
       ...inAccount('usage:read'),
       schema: { summary: 'What the account cost, by project, day, batch, job or label', querystring: AccountCostQuery, response: { 200: CostReport } },
     },
-    (request) => readCosts(dbOf(request), callerOf(request).accountId, null, filterOf(request.query, 'project')),
+    (request) => {
+      const { accountId } = callerOf(request)
+      const filter = filterOf(request.query, 'project')
+      return inTurn(accountId, () => readCosts(dbOf(request), accountId, null, filter))
+    },
   )
 
   app.get(
@@ -60,7 +68,7 @@ export const costRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, {
       const principal = principalOf(request)
       const job = validateJob(request.body, deps.runtimes)
       checkProject(principal, job.project)
-      return estimateJobs(dbOf(request), principal.projectId, job.resolved, request.query.jobs ?? 1, deps.slotHourMicrons)
+      return inTurn(principal.accountId, () => estimateJobs(dbOf(request), principal.projectId, job.resolved, request.query.jobs ?? 1, deps.slotHourMicrons))
     },
   )
 }

@@ -111,12 +111,15 @@ export function createCallBudget(options: CallBudgetOptions): CallBudget {
       if (!said) return
       fill()
       limit = Math.max(1, said.limit)
-      const missing = said.limit - said.remaining
-      const untilFullMs = said.resetAtMs - filledAtMs
+      // What cannot be is not believed, or no call would be made that could put it right: it is never longer than an hour
+      // until all are back, and nothing is less than none.
+      const remaining = Math.max(0, said.remaining)
+      const missing = said.limit - remaining
+      const untilFullMs = Math.min(HOUR_MS, said.resetAtMs - filledAtMs)
       // Never faster than evenly over the hour: a header rounded to a second must not look like a flood of tokens.
       perMs = missing > 0 && untilFullMs > 0 ? Math.min(limit / HOUR_MS, missing / untilFullMs) : limit / HOUR_MS
       // Those under way are not in it, perhaps.
-      tokens = Math.min(limit, said.remaining - underWay)
+      tokens = Math.min(limit, remaining - underWay)
       if (said.remaining > 0) refusals = 0
     },
     exceeded() {

@@ -47,6 +47,10 @@ export interface HetznerApiOptions {
 }
 
 const PER_PAGE = 50
+/** More than any project may have; a list that goes on behind it is none. */
+const MAX_PAGES = 200
+/** A page of fifty servers is about 300 KB. */
+const MAX_ANSWER_BYTES = 16 * 2 ** 20
 /** A list that changes while it is read is read anew, so often. */
 const MAX_READINGS = 4
 
@@ -106,7 +110,7 @@ export function createHetznerApi(options: HetznerApiOptions): HetznerApi {
           redirect: 'error',
           signal,
         })
-        return { status: response.status, headers: response.headers, text: await response.text() }
+        return { status: response.status, headers: response.headers, text: await readText(response) }
       },
       outer,
     )
@@ -124,7 +128,7 @@ export function createHetznerApi(options: HetznerApiOptions): HetznerApi {
       if (total !== undefined && total !== total_entries) return undefined
       total = total_entries
       items.push(...(body[key] ?? []))
-      if (next_page !== null && next_page <= page) throw new CloudError('away', 'bad_answer', `the list ${path} does not end`)
+      if (next_page !== null && (next_page <= page || page >= MAX_PAGES)) throw new CloudError('away', 'bad_answer', `the list ${path} does not end`)
       page = next_page
     }
     return items
@@ -176,6 +180,18 @@ export function createHetznerApi(options: HetznerApiOptions): HetznerApi {
     },
     named: (kind, query, signal) => list(`/${kind}`, kind, HetznerNamed, { ...query }, signal),
   }
+}
+
+/** The body of an answer; throws when it is longer than any that is documented, before it fills the memory. */
+async function readText(response: Response): Promise<string> {
+  const pieces: Uint8Array[] = []
+  let bytes = 0
+  for await (const piece of response.body ?? []) {
+    bytes += piece.length
+    if (bytes > MAX_ANSWER_BYTES) throw new Error(`an answer is longer than ${MAX_ANSWER_BYTES} bytes`)
+    pieces.push(piece)
+  }
+  return Buffer.concat(pieces).toString('utf8')
 }
 
 function parseJson(text: string): unknown {

@@ -65,7 +65,7 @@ export function answerError(status: number, body: unknown, changes: boolean, ret
 
 /** The error of an action that failed after its order was taken. */
 export function actionError(code: string, message: string): CloudError {
-  return new CloudError(KINDS[code] ?? 'away', code, message)
+  return new CloudError(KINDS[code] ?? 'away', code, plain(message))
 }
 
 function kindOf(status: number, error: ErrorBody['error'] | undefined, changes: boolean): CloudErrorKind {
@@ -85,7 +85,15 @@ function isAboutCell({ message, details }: ErrorBody['error']): boolean {
 function messageOf(status: number, error: ErrorBody['error'] | undefined): string {
   if (!error) return `Hetzner answered ${status}`
   const limits = error.details?.limits?.map(({ name }) => name).join(', ')
-  return `Hetzner says: ${error.message.slice(0, 500)}${limits ? ` (${limits})` : ''}`
+  return `Hetzner says: ${plain(error.message)}${limits ? ` (${plain(limits)})` : ''}`
+}
+
+/** A provider's words as Postgres can hold them and a line of a log can show them. */
+function plain(words: string): string {
+  return words
+    .slice(0, 500)
+    .toWellFormed()
+    .replaceAll(/\p{Cc}/gu, ' ')
 }
 
 /** Nothing was sent when a connection failed with one of these. */

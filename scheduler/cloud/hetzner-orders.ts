@@ -33,9 +33,10 @@ export function createOrders(api: HetznerApi, breakers: Breakers, log: Log, now:
     if (action.status === 'running') return
     order.running.delete(action.id)
     if (action.status === 'error' && !order.failure) {
-      const { code, message } = action.error ?? { code: 'action_failed', message: 'no reason was given' }
+      const said = action.error ?? { code: 'action_failed', message: 'no reason was given' }
+      const { kind, code, message } = actionError(said.code, said.message)
       order.failure = { code, message }
-      if (actionError(code, message).kind === 'no_capacity') breakers.failed(order.cell, code, message)
+      if (kind === 'no_capacity') breakers.failed(order.cell, code, message)
       log.warn({ cell: `${order.cell.serverType}@${order.cell.location}`, code, error: message }, 'an order failed after it was taken')
     }
     if (order.running.size > 0) return

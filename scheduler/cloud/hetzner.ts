@@ -57,6 +57,8 @@ export function createHetzner(config: HetznerConfig, deps: HetznerDeps): Hetzner
   const archs: ReadonlySet<Architecture> = new Set(config.armImage === null ? ['amd64'] : ['amd64', 'arm64'])
   const ladder = { types: config.types, locations: config.locations, archs, paidAddress: config.ipv4 }
 
+  const isOurs = (server: HetznerServer) => server.labels['rgrid-installation'] === installation
+
   async function imageFor(order: Order, signal: AbortSignal): Promise<string> {
     const cell = (await catalogue.cells(signal)).find(({ serverType }) => serverType === order.serverType)
     const image = cell?.arch === 'arm64' ? config.armImage : config.image
@@ -109,6 +111,9 @@ export function createHetzner(config: HetznerConfig, deps: HetznerDeps): Hetzner
       try {
         const created = await place(order, signal)
         const server = serverOf(created.server)
+        // What was made is what will be deleted one day: an answer about another machine is none.
+        if (server.name !== order.name || !isOurs(created.server))
+          throw new CloudError('unknown_outcome', 'bad_answer', `the answer to the order of ${order.name} is about another server`)
         addresses.saw(created.server)
         orders.took(server.id, order, [created.action, ...created.next_actions])
         return { ...server, failure: orders.failure(server.id) }
@@ -123,7 +128,11 @@ export function createHetzner(config: HetznerConfig, deps: HetznerDeps): Hetzner
     },
 
     async list(signal) {
-      const servers = await api.servers(`rgrid-installation=${installation}`, signal)
+      const listed = await api.servers(`rgrid-installation=${installation}`, signal)
+      // Whatever is listed may be deleted, so the selector is not all that stands before the machines of others.
+      const servers = listed.filter(isOurs)
+      if (servers.length < listed.length)
+        log.warn({ why: `${listed.length - servers.length} servers` }, 'Hetzner lists servers without our label; they are left alone')
       await lookAtOrders(orders, log, signal)
       const present = new Set(servers.map(({ id }) => String(id)))
       if ([...seen].some((id) => !present.has(id))) addresses.went()

@@ -29,6 +29,8 @@ export interface Fault {
   /** The server runs and its system never comes up. */
   stuckBoot?: boolean
   bootMs?: number
+  /** What is answered instead, made of what would have been; as of a proxy or a release that is broken. */
+  rewrite?: (answer: Record<string, unknown>) => unknown
   /** The addresses of the server stay when it goes. */
   keepAddresses?: boolean
 }

@@ -44,6 +44,7 @@ export function makeListener(deps: HttpDeps): RequestListener {
     deps.calls.push({ method, route: route?.path ?? path, path, atMs: deps.now() })
     let fault: Fault | undefined
     let reply: Reply
+    let rewrite: Fault['rewrite']
     try {
       if (!deps.rate.take()) throw new Refusal('rate_limit_exceeded', 'limit of 3600 requests per hour reached')
       if (request.headers.authorization !== `Bearer ${deps.token}`) throw new Refusal('unauthorized', 'unable to authenticate')
@@ -51,6 +52,7 @@ export function makeListener(deps: HttpDeps): RequestListener {
       if (!route) throw new Refusal('method_not_allowed', 'the request method is not allowed')
       const body = parseBody(method, text)
       fault = deps.faults.take({ method, route: route.path, body })
+      rewrite = fault?.rewrite
       if (fault?.latencyMs !== undefined) await deps.wait(fault.latencyMs)
       if (fault?.drop === 'before') return void request.socket.destroy()
       if (fault?.hang && !fault.commit) return
@@ -64,7 +66,7 @@ export function makeListener(deps: HttpDeps): RequestListener {
       if (!(error instanceof Refusal)) throw error
       reply = { status: error.status, body: error.body }
     }
-    send(response, url, reply, deps.rate.headers())
+    send(response, url, reply, deps.rate.headers(), rewrite)
   }
 
   return (request, response) => {
@@ -75,10 +77,11 @@ export function makeListener(deps: HttpDeps): RequestListener {
   }
 }
 
-function send(response: ServerResponse, url: URL, { status, body, page }: Reply, headers: Record<string, string>): void {
+function send(response: ServerResponse, url: URL, { status, body, page }: Reply, headers: Record<string, string>, rewrite?: Fault['rewrite']): void {
   if (body === undefined) return void response.writeHead(status, headers).end()
   const full = page ? { ...body, meta: { pagination: page } } : body
-  response.writeHead(status, { ...headers, ...(page ? { Link: linkOf(url, page) } : {}), 'content-type': 'application/json' }).end(JSON.stringify(full))
+  const said = rewrite ? rewrite({ ...full }) : full
+  response.writeHead(status, { ...headers, ...(page ? { Link: linkOf(url, page) } : {}), 'content-type': 'application/json' }).end(JSON.stringify(said))
 }
 
 function linkOf(url: URL, page: Page): string {

@@ -1,11 +1,16 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
+import { Type } from '@sinclair/typebox'
+import pg from 'pg'
 import { sql } from 'slonik'
 import type { CostReport, Estimate, NodeCostReport } from '#core/cost-api.ts'
 import { worstCase } from '#core/money.ts'
+import { sleep } from '#core/service/time.ts'
 import { createApiKey, ensureProject } from '#store/bootstrap.ts'
 import { expectedSeconds } from '#store/history.ts'
 import { createDbPool, type DatabasePool } from '#store/pool.ts'
+import { row } from '#store/row.ts'
+import { createReportTurns } from '../../../gateway/limits/report-turns.ts'
 import { closeHours } from '../../../scheduler/cost/closer.ts'
 import { HOUR_MS } from '../../../scheduler/cost/paid-hour.ts'
 import { startGateway, type TestGateway } from '../../harness/gateway.ts'
@@ -132,6 +137,8 @@ test('what cannot be asked is named', async () => {
     ['by=label:', 'by'],
     ['since=2026-02-31', 'since'],
     ['until=yesterday', 'until'],
+    ['since=0000-01-01', 'since'],
+    ['until=0000-12-31', 'until'],
     ['since=2026-03-02&until=2026-03-01', 'since'],
     ['limit=0', 'limit'],
   ]) {
@@ -199,4 +206,48 @@ test('an estimate of a wrong document names its field, and stores nothing', asyn
   assert.equal((await estimate(SCRIPT, '&jobs=0')).statusCode, 422)
   assert.equal((await estimate({ metadata: { project: 'other' }, ...SCRIPT })).json().errors[0].path, 'metadata.project')
   assert.deepEqual(await count(), before)
+})
+
+/** Looks again and again; fails after 20 s. */
+async function until(holds: () => Promise<boolean>): Promise<void> {
+  const deadline = AbortSignal.timeout(20_000)
+  while (!(await holds())) await sleep(20, deadline)
+}
+
+test('reports of an account are made one after the other, and hold up nothing else of it', async () => {
+  const waiting = () =>
+    gateway.admin.oneFirst(sql.type(row(Type.Object({ n: Type.Number() })))`
+      select count(*)::int as n from pg_stat_activity where wait_event_type = 'Lock' and query like '%attempt_costs%' and datname = current_database()`)
+  let refused = 0
+  const ask = async () => {
+    const { statusCode } = await gateway.call('GET', `/v1/cost?${RANGE}`)
+    if (statusCode === 429) refused++
+    return statusCode
+  }
+  const other = new pg.Client({ connectionString: gateway.schedulerUrl })
+  await other.connect()
+  await other.query('begin; lock table attempt_costs in access exclusive mode')
+  try {
+    const first = ask()
+    await until(async () => (await waiting()) === 1)
+    const more = Array.from({ length: 19 }, ask)
+    // Those that find no place in the line are refused, while the others wait.
+    await until(async () => refused === 9)
+    assert.equal((await gateway.call('GET', '/v1/projects/default/jobs')).statusCode, 200)
+    assert.equal(await waiting(), 1)
+    await other.query('commit')
+    assert.deepEqual((await Promise.all([first, ...more])).sort(), [...Array(11).fill(200), ...Array(9).fill(429)])
+  } finally {
+    await other.end()
+  }
+})
+
+test('a report that takes the database too long says so', async () => {
+  const slow = createReportTurns()
+  const work = () =>
+    gateway.admin.transaction(async (tx) => {
+      await tx.query(sql.unsafe`set local statement_timeout = 20`)
+      await tx.query(sql.unsafe`select pg_sleep(10)`)
+    })
+  await assert.rejects(slow('acc_1', work), { code: 'unavailable', message: /fewer days/ })
 })

@@ -128,3 +128,18 @@ test('a limit that is not the usual one is believed', async () => {
   await clock.advance(10_000)
   assert.equal(budget.remaining(), 20)
 })
+
+for (const [what, header] of [
+  ['less than nothing is left', { limit: 3600, remaining: -1e9, resetAtMs: 3_600_000 }],
+  ['all are back in a thousand years', { limit: 3600, remaining: 0, resetAtMs: 3.2e13 }],
+] as const) {
+  test(`an answer that says ${what} stops no deletion for long`, async () => {
+    const { clock, budget } = make(10_000)
+    await budget.take('delete', signal)
+    budget.answered(header)
+    // It is made when its turn comes; it would be refused, were that later than the patience of 10 s.
+    const next = budget.take('delete', signal)
+    await clock.advance(2000)
+    await next
+  })
+}
