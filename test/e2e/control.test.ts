@@ -119,7 +119,10 @@ test('a node that drains takes nothing new, hands back what does not end in time
   assert.equal((await platform.api('POST', `/v1/nodes/${node.id}/drain`)).status, 200)
   await followUntil(platform, jobId, /"state":"queued"/)
   const waiting = await readJob(platform, jobId)
-  assert.deepEqual([waiting.attempts.length, waiting.attempts[0]?.state, waiting.reason], [1, 'interrupted', 'run again after interrupted'])
+  assert.deepEqual(
+    [waiting.attempts.length, waiting.attempts[0]?.state, waiting.reason],
+    [1, 'interrupted', 'waiting: an operator has drained the machines that could take it'],
+  )
   const later = await submitJob(platform, bash('true'))
   assert.equal((await readJob(platform, later)).state, 'queued')
   assert.equal((await platform.api('POST', `/v1/nodes/${node.id}/resume`)).status, 200)

@@ -117,7 +117,7 @@ test('a node that dies for good is lost after its lease, and its work is queued 
   await waitFor(jobId, /"state":"queued"/)
   const job = await read(jobId)
   assert.equal(job.attempts[0]?.state, 'lost')
-  assert.match(job.reason ?? '', /again after lost/)
+  assert.match(job.reason ?? '', /^waiting: no machine could take it now \(\d+ lost\)/)
   await platform.start()
   assert.match(await waitFor(jobId, /event: end/), /"state":"succeeded"/)
 })
