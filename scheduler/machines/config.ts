@@ -46,7 +46,7 @@ export const MachinesEnv = {
   }),
   RGRID_NODE_IDLE_SECONDS: Type.Number({ default: 300, minimum: 0, maximum: 86_400, description: 'see RGRID_NODE_KEEP' }),
   RGRID_NODE_LIFETIME_SECONDS: Type.Number({
-    default: 3600,
+    default: 14_400,
     minimum: 60,
     maximum: 2_592_000,
     description: 'a node takes work for about so long, then it is drained at the end of a paid hour',
