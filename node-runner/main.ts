@@ -11,8 +11,9 @@ import { createLog, type Log } from '#core/service/log.ts'
 import { createLoop } from '#core/service/loop.ts'
 import { createMetrics, metricsListener } from '#core/service/metrics.ts'
 import { runMain, runServices } from '#core/service/run.ts'
-import { nowMs } from '#core/service/time.ts'
+import { nowMs, untilAborted } from '#core/service/time.ts'
 import { openTracing } from '#core/service/trace.ts'
+import { stopSignal } from '#core/service/wait.ts'
 import { createAgent } from './agent.ts'
 import { runAttempt } from './attempt.ts'
 import type { AttemptDeps } from './attempt-run.ts'
@@ -42,6 +43,7 @@ const MAX_GRACE_SECONDS = 300
 async function main(): Promise<void> {
   const env = readConfig(RunnerEnv)
   const log = createLog('node-runner', env.RGRID_LOG_LEVEL)
+  const stop = stopSignal()
   const { name, minFreeBytes, ...capacity } = nodeFacts(env)
   const dir = resolve(env.RGRID_NODE_DIR)
   await mkdir(dir, { recursive: true, mode: 0o700 })
@@ -49,9 +51,6 @@ async function main(): Promise<void> {
   await docker.ping()
   let busy = () => false
 
-  const giveUp = new AbortController()
-  process.once('SIGTERM', () => giveUp.abort())
-  process.once('SIGINT', () => giveUp.abort())
   const deadman = createDeadman({
     limitMs: env.RGRID_DEADMAN_MINUTES * 60_000,
     log,
@@ -62,12 +61,13 @@ async function main(): Promise<void> {
   await deadman.loop.start()
   let identity = await obtainIdentity(
     { dir, apiUrl: env.RGRID_API_URL, token: env.RGRID_ENROL_TOKEN, facts: { name, pool: env.RGRID_NODE_POOL, ...capacity, version: VERSION }, log },
-    giveUp.signal,
+    stop,
   )
+  stop.throwIfAborted()
   const { nodeId } = identity
   deadman.heard()
   let halfLifeMs = (nowMs() + Date.parse(identity.expiresAt)) / 2
-  const bus = await connectNode({ nodeId, url: identity.natsUrl, jwt: () => identity.jwt, seed: () => identity.seed, log })
+  const bus = await untilAborted(connectNode({ nodeId, url: identity.natsUrl, jwt: () => identity.jwt, seed: () => identity.seed, log }), stop)
   const metrics = createMetrics(env.RGRID_METRICS_LISTEN !== undefined)
   meterBus(metrics, bus)
   const meters = createRunnerMeters(metrics)
@@ -155,6 +155,8 @@ async function main(): Promise<void> {
     log,
   })
 
+  // Told to stop meanwhile: nothing runs yet. From here on runServices hears it.
+  stop.throwIfAborted()
   const stopTimeoutMs = (env.RGRID_DRAIN_SECONDS + MAX_GRACE_SECONDS + 60) * 1000
   await runServices(
     log,

@@ -28,7 +28,8 @@ export function processEnv(settings: Settings, connections: Connections): Record
       RGRID_SECRET_KEYS_FILE: secretPath(settings, 'secret-keys'),
       ...metricsAt(1),
       ...objects,
-      ...(settings.localCloud ? localCloud(settings, connections) : {}),
+      ...(settings.nodes === 'here' ? {} : { RGRID_NODE_API_URL: process.env.RGRID_NODE_API_URL || connections.apiUrl }),
+      ...(settings.nodes === 'local' ? localCloud(settings) : {}),
     },
     'node-runner': {
       RGRID_API_URL: connections.apiUrl,
@@ -57,10 +58,9 @@ function machinesSocket(settings: Settings): string {
 }
 
 // What an operator says holds; for the rest a machine that costs nothing need not stay for an hour.
-function localCloud(settings: Settings, connections: Connections): Record<string, string> {
+function localCloud(settings: Settings): Record<string, string> {
   return {
     RGRID_LOCAL_SOCKET: machinesSocket(settings),
-    RGRID_NODE_API_URL: connections.apiUrl,
     RGRID_INSTALLATION: process.env.RGRID_INSTALLATION || `local-${settings.instance}`,
     RGRID_NODE_KEEP: process.env.RGRID_NODE_KEEP || 'idle',
     RGRID_NODE_IDLE_SECONDS: process.env.RGRID_NODE_IDLE_SECONDS || '60',

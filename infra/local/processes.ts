@@ -31,9 +31,10 @@ const NAMES = Object.keys(ENTRY_POINTS) as ProcessName[]
 const READY_DEADLINE_MS = 60_000
 const STOP_DEADLINE_MS: Readonly<Record<ProcessName, number>> = { gateway: 10_000, scheduler: 10_000, 'node-runner': 30_000, machines: 5000 }
 
-/** The processes that an instance has: a node of its own, or a host of machines that its scheduler orders from. */
+/** The processes that an instance has: with a node of its own, a host of machines that its scheduler orders from, or neither. */
 export function processNames(settings: Settings): readonly ProcessName[] {
-  return NAMES.filter((name) => name !== (settings.localCloud ? 'node-runner' : 'machines'))
+  const without: Record<Settings['nodes'], readonly ProcessName[]> = { here: ['machines'], local: ['node-runner'], bought: ['machines', 'node-runner'] }
+  return NAMES.filter((name) => !without[settings.nodes].includes(name))
 }
 
 /**

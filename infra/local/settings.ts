@@ -23,8 +23,8 @@ export interface Settings {
   pull: 'auto' | 'never'
   /** Where Debian's packages come from when images are built. */
   debianMirror: string
-  /** No node of its own: the scheduler orders machines, each a node-runner here. */
-  localCloud: boolean
+  /** Where nodes come from: one here; `local`: the scheduler orders machines, each a node-runner here; `bought`: somebody else has them. */
+  nodes: 'here' | 'local' | 'bought'
 }
 
 /** An existing NATS that trusts the operator in `trustDir`. */
@@ -62,7 +62,12 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
   if (faults.length > 0) throw new Error(`the settings are not usable:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`)
   const instance = createHash('sha256').update(stateDir).digest('hex').slice(0, 8)
   const debianMirror = env.RGRID_DEBIAN_MIRROR || 'http://deb.debian.org/debian'
-  return { root, stateDir, instance, ports, given, pull: pull === 'never' ? 'never' : 'auto', debianMirror, localCloud: env.RGRID_CLOUD === 'local' }
+  return { root, stateDir, instance, ports, given, pull: pull === 'never' ? 'never' : 'auto', debianMirror, nodes: nodesOf(env.RGRID_CLOUD) }
+}
+
+function nodesOf(cloud: string | undefined): Settings['nodes'] {
+  if (!cloud || cloud === 'none') return 'here'
+  return cloud === 'local' ? 'local' : 'bought'
 }
 
 function makeStateDir(path: string): string {

@@ -23,10 +23,10 @@ export async function start(settings: Settings, signal: AbortSignal): Promise<vo
     const services = startServices(settings, docker, images, connections, signal).then(() => prepareStore(settings, connections, signal))
     await Promise.all([services, prepareRuntimes(settings, images)])
     await stopOthers(settings)
-    if (settings.localCloud) await startProcesses(settings, connections, ['machines'])
+    if (settings.nodes === 'local') await startProcesses(settings, connections, ['machines'])
     await startProcesses(settings, connections, ['gateway', 'scheduler'])
     await step('gateway', () => waitForGateway(settings, connections, signal))
-    if (!settings.localCloud) {
+    if (settings.nodes === 'here') {
       await startProcesses(settings, connections, ['node-runner'])
       await step('node', () => waitForNode(settings, connections, signal))
     }

@@ -28,11 +28,13 @@ export function engineFiles(): BootFile[] {
     root('/usr/local/sbin/rgrid-engine', '0755', [
       '#!/bin/sh',
       'set -eu',
-      'if command -v dockerd && command -v iptables; then exit 0; fi',
+      'if command -v dockerd && command -v docker && command -v iptables; then exit 0; fi',
       'export DEBIAN_FRONTEND=noninteractive',
       // The network may still be on its way up.
       'for pause in 2 5 10 20 0; do',
-      '  if apt-get update -q && apt-get install -qy --no-install-recommends docker.io iptables curl ca-certificates; then exit 0; fi',
+      // Newer releases have the command in a package of its own, which docker.io only recommends.
+      '  if apt-get update -q && cli=$(apt-cache show docker-cli > /dev/null 2>&1 && echo docker-cli || true) \\',
+      '    && apt-get install -qy --no-install-recommends docker.io $cli iptables curl ca-certificates; then exit 0; fi',
       '  sleep "$pause"',
       'done',
       'exit 1',

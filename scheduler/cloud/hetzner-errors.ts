@@ -85,7 +85,8 @@ function isAboutCell({ message, details }: ErrorBody['error']): boolean {
 function messageOf(status: number, error: ErrorBody['error'] | undefined): string {
   if (!error) return `Hetzner answered ${status}`
   const limits = error.details?.limits?.map(({ name }) => name).join(', ')
-  return `Hetzner says: ${plain(error.message)}${limits ? ` (${plain(limits)})` : ''}`
+  const words = error.message === error.code ? '' : `: ${plain(error.message)}`
+  return `Hetzner says ${plain(error.code)}${words}${limits ? ` (${plain(limits)})` : ''}`
 }
 
 /** A provider's words as Postgres can hold them and a line of a log can show them. */

@@ -32,7 +32,7 @@ export const MachinesEnv = {
     Type.Integer({ minimum: 0, description: 'hard cap: what all machines together may cost an hour, in millionths of the currency; without it there is none' }),
   ),
   RGRID_WARM_SLOTS: Type.Integer({ default: 0, minimum: 0, maximum: 10_000, description: 'so many slots are kept free for what comes next' }),
-  RGRID_SCALE_BURST: Type.Integer({ default: 10, minimum: 1, maximum: 1000, description: 'the most machines that are bought in one round' }),
+  RGRID_SCALE_BURST: Type.Integer({ default: 50, minimum: 1, maximum: 1000, description: 'the most machines that are bought in one round' }),
   RGRID_SCALE_COOLDOWN_SECONDS: Type.Number({
     default: 30,
     minimum: 0,
@@ -46,7 +46,7 @@ export const MachinesEnv = {
   }),
   RGRID_NODE_IDLE_SECONDS: Type.Number({ default: 300, minimum: 0, maximum: 86_400, description: 'see RGRID_NODE_KEEP' }),
   RGRID_NODE_LIFETIME_SECONDS: Type.Number({
-    default: 3600,
+    default: 14_400,
     minimum: 60,
     maximum: 2_592_000,
     description: 'a node takes work for about so long, then it is drained at the end of a paid hour',

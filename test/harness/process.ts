@@ -21,8 +21,8 @@ export interface TestProcess {
   kill(): Promise<number | null>
 }
 
-/** Starts gateway or scheduler on the test servers; `env` changes its variables. Call `stop` in the end. */
-export function startProcess(name: 'gateway' | 'scheduler', env: Record<string, string>): TestProcess {
+/** Starts one on the test servers; `env` changes its variables. Call `stop` in the end. */
+export function startProcess(name: 'gateway' | 'scheduler' | 'node-runner', env: Record<string, string>): TestProcess {
   const services = testServices()
   const trust = (file: string) => join(services.natsTrustDir, file)
   const child = spawn(process.execPath, [`${name}/main.ts`], {

@@ -29,7 +29,7 @@ variable "images" {
   default = "python:3.11-slim node:24-slim debian:13-slim"
 }
 
-# yes: gVisor's runsc, for RGRID_JOB_RUNTIME.
+# yes: gVisor's runsc, for RGRID_NODE_GVISOR: without it a node fetches it at boot.
 variable "gvisor" {
   type    = string
   default = "no"

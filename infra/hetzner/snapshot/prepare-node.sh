@@ -4,7 +4,9 @@ set -eu
 export DEBIAN_FRONTEND=noninteractive
 
 apt-get update -q
-apt-get install -qy --no-install-recommends docker.io iptables e2fsprogs
+# As scheduler/cloud/boot-files.ts, which installs nothing where there is an engine: the command of newer releases is a package of its own.
+cli=$(apt-cache show docker-cli > /dev/null 2>&1 && echo docker-cli || true)
+apt-get install -qy --no-install-recommends docker.io $cli iptables e2fsprogs curl ca-certificates
 if [ "$GVISOR" = yes ]; then
   apt-get install -qy --no-install-recommends runsc
   mkdir -p /etc/docker

@@ -3,7 +3,8 @@ import { appendFileSync, mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import Docker from 'dockerode'
 import { parse } from 'yaml'
-import { LABELS } from '../../../node-runner/docker/options.ts'
+import { clearMachine } from '../../../infra/machines/clear.ts'
+import { runnerDir } from '../../../infra/machines/runner.ts'
 import type { Booted, ServerRecord } from './world.ts'
 
 const ROOT = join(import.meta.dirname, '../../..')
@@ -19,7 +20,7 @@ export interface BootProcessOptions {
 
 /**
  * Boots a server as a process: the node-runner itself, with the settings that its user data writes to /etc/rgrid/node.env, as many
- * slots as the type has cores, and a folder as its disk. When it is killed, its containers go too, as with a machine. A server whose
+ * slots as the type has cores, and a folder as its disk. When it is killed, its containers, mounts and network go too, as with a machine. A server whose
  * user data has no such file runs nothing.
  */
 export function bootProcesses(options: BootProcessOptions): (server: ServerRecord) => Booted | undefined {
@@ -30,7 +31,7 @@ export function bootProcesses(options: BootProcessOptions): (server: ServerRecor
     mkdirSync(dir, { recursive: true, mode: 0o700 })
     const child = spawn(process.execPath, ['node-runner/main.ts'], {
       cwd: ROOT,
-      env: { PATH: process.env.PATH, ...settings, ...options.env, RGRID_NODE_DIR: dir, RGRID_NODE_SLOTS: String(server.type.cores) },
+      env: { PATH: process.env.PATH, ...settings, ...options.env, RGRID_NODE_DIR: runnerDir(dir), RGRID_NODE_SLOTS: String(server.type.cores) },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     const log = join(options.dir, `${server.id}.log`)
@@ -44,22 +45,8 @@ async function whenOver(child: ChildProcess, dir: string): Promise<void> {
     child.once('close', () => resolve())
     child.once('error', () => resolve())
   })
-  await removeContainers(dir)
+  await clearMachine(new Docker(), dir)
   rmSync(dir, { recursive: true, force: true, maxRetries: 5 })
-}
-
-async function removeContainers(dir: string): Promise<void> {
-  const docker = new Docker()
-  const filters = { label: [`${LABELS.dir}=${dir}`] }
-  const containers = await docker.listContainers({ all: true, filters })
-  for (const { Id } of containers) await docker.getContainer(Id).remove({ force: true }).catch(ignoreGone)
-  for (const { Id } of await docker.listNetworks({ filters })) await docker.getNetwork(Id).remove().catch(ignoreGone)
-}
-
-function ignoreGone(error: unknown): void {
-  // 404: it went by itself; 409: it is going.
-  const status = (error as { statusCode?: number }).statusCode
-  if (status !== 404 && status !== 409) throw error
 }
 
 /** The settings that cloud-init would write for the node-runner; undefined when it would write none. */

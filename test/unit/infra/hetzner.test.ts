@@ -4,6 +4,8 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { parse as parseYaml } from 'yaml'
+import { GatewayEnv } from '../../../gateway/config.ts'
+import { SchedulerEnv } from '../../../scheduler/config.ts'
 
 // Not imported: its types would bring those of browsers, which clash with Node's.
 const { parse: parseHcl } = createRequire(import.meta.url)('@cdktf/hcl2json') as { parse(name: string, text: string): Promise<Record<string, unknown>> }
@@ -99,6 +101,25 @@ test('compose on the control server finds each variable that it wants in the set
   const wanted = [...compose.matchAll(/\$\{([A-Z_0-9]+)\}/g)].map((match) => match[1] ?? '')
   assert.ok(wanted.length > 10)
   for (const name of wanted) assert.ok(name in settings, `${name} is not written by Terraform`)
+})
+
+test('each variable that the control server sets is one that its process reads', async () => {
+  const schemas = { gateway: GatewayEnv, scheduler: SchedulerEnv }
+  for (const file of ['compose.hetzner.yaml', 'compose.external-s3.yaml']) {
+    const document = parseYaml(readFileSync(join(FOLDER, file), 'utf8'), { merge: true, customTags: [{ tag: '!override', collection: 'map' }] })
+    for (const [name, schema] of Object.entries(schemas)) {
+      const variables = Object.keys(document.services[name].environment)
+      assert.ok(variables.length > 0)
+      for (const variable of variables) assert.ok(variable.replace(/_FILE$/, '') in schema.properties, `${file}: ${name} does not read ${variable}`)
+    }
+  }
+})
+
+test('nodes are behind the firewall of the label that the scheduler gives them', async () => {
+  const { text } = await readModule()
+  const selector = /resource "hcloud_firewall" "nodes"[\s\S]*?label_selector = "([a-z-]+)=\$\{var.installation\}"/.exec(text)?.[1]
+  assert.equal(selector, 'rgrid-installation')
+  assert.match(readFileSync(join(FOLDER, '../../scheduler/cloud/hetzner.ts'), 'utf8'), /labels: \{ 'rgrid-installation': installation/)
 })
 
 test('the recipe of the snapshot can be read, and its script names what it is given', async () => {

@@ -74,7 +74,7 @@ test('the limit that was reached is named', async () => {
   await using pair = await openHetzner({}, { limits: { servers: 1, addresses: 10, groups: 50 } })
   await pair.cloud.create(pair.order(), pair.signal)
   const error = await cloudError(pair.cloud.create(pair.order(), pair.signal))
-  assert.equal(error.message, 'Hetzner says: server limit exceeded (server_limit)')
+  assert.equal(error.message, 'Hetzner says resource_limit_exceeded: server limit exceeded (server_limit)')
 })
 
 test('a cell that had nothing is not asked again before its time, the next one is', async () => {
