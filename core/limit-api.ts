@@ -24,9 +24,6 @@ export const Limits = Type.Object(FIELDS)
 /** See the schema of the same name. */
 export type Limits = Static<typeof Limits>
 
-/** The names of limits. */
-export const LIMIT_NAMES = Object.keys(FIELDS) as (keyof Limits)[]
-
 /** A change of limits: what is absent stays, null takes the limit away. */
 export const LimitsChange = Type.Partial(Type.Object(FIELDS), { ...strict, minProperties: 1 })
 /** See the schema of the same name. */
