@@ -70,19 +70,22 @@ export function presentFields(fields: readonly (readonly [string, string | null]
   return fields.filter((field): field is [string, string] => field[1] !== null && field[1] !== '').map(([name, value]) => [name, value])
 }
 
-/** How long ago a time was: `5s`, `3m`, `2h`, `4d`. */
+/** How long ago a time was, in whole units that are over: `5s`, `3m`, `2h`, `4d`. */
 export function age(time: string | null, nowMs: number): string {
   if (time === null) return '-'
-  const seconds = Math.max(0, Math.round((nowMs - Date.parse(time)) / 1000))
-  if (seconds < 60) return `${seconds}s`
-  if (seconds < 3600) return `${Math.floor(seconds / 60)}m`
-  if (seconds < 86_400) return `${Math.floor(seconds / 3600)}h`
-  return `${Math.floor(seconds / 86_400)}d`
+  return span(Math.max(0, Math.round((nowMs - Date.parse(time)) / 1000)), Math.floor)
 }
 
-/** How long it is to a time: `40s`, `12m`; `now` when it is past. */
+/** How long it is to a time, to the nearest unit, so that what was just made for 90 days has `90d`; `now` when it is past. */
 export function until(time: string | null, nowMs: number): string {
   if (time === null) return '-'
   const ms = Date.parse(time) - nowMs
-  return ms <= 0 ? 'now' : age(new Date(nowMs).toISOString(), nowMs + ms)
+  return ms <= 0 ? 'now' : span(Math.round(ms / 1000), Math.round)
+}
+
+function span(seconds: number, whole: (units: number) => number): string {
+  if (seconds < 60) return `${seconds}s`
+  if (seconds < 3600) return `${whole(seconds / 60)}m`
+  if (seconds < 86_400) return `${whole(seconds / 3600)}h`
+  return `${whole(seconds / 86_400)}d`
 }

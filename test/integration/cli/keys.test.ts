@@ -48,7 +48,7 @@ test('a new key is all of stdout, may do what was said and no more, and is liste
   assert.equal(await statusWith(made.stdout, '/v1/projects/default/keys'), 403)
   const table = (await rgrid('keys')).stdout
   assert.match(table, /^KEY +NAME +BEGINS +STATE +EXPIRES +USED +AGE +SCOPES\n/)
-  assert.deepEqual(row(table, beginningOf(made.stdout))?.slice(0, 5), [keyIn(made.stderr), 'ci', beginningOf(made.stdout), 'valid', '89d'])
+  assert.deepEqual(row(table, beginningOf(made.stdout))?.slice(0, 5), [keyIn(made.stderr), 'ci', beginningOf(made.stdout), 'valid', '90d'])
   assert.deepEqual(row(table, beginningOf(made.stdout))?.at(-1), 'jobs:read jobs:write')
   assert.deepEqual(row(table, beginningOf(gateway.key))?.slice(3, 5), ['valid', 'never'])
   assert.ok(!table.includes(made.stdout.trim()) && !table.includes(gateway.key))

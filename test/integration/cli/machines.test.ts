@@ -87,7 +87,7 @@ test('rgrid nodes shows the life of each machine, what it costs, and why it stay
     verdict: 'idle: goes in 50 min',
     images: ['python:3.11', 'bash'],
   })
-  const booting = await seedMachine(gateway.admin, { state: 'booting', createdAgo: 20, billedAgo: 10, location: 'nbg1' })
+  const booting = await seedMachine(gateway.admin, { state: 'booting', createdAgo: 80, billedAgo: 70, location: 'nbg1' })
   const planned = await seedMachine(gateway.admin, { state: 'planned', createdAgo: 1 })
   const failed = await seedMachine(gateway.admin, { state: 'failed', createdAgo: 900, failure: 'it did not enrol in 300 s' })
   const old = await seedMachine(gateway.admin, { state: 'gone', createdAgo: 200_000, endedAgo: 100_000 })
