@@ -77,6 +77,7 @@ export const WEBHOOK_OPERATIONS: Readonly<Record<string, Operation>> = {
   'POST /v1/webhooks/{id}/redeliver': {
     id: 'redeliverRange',
     tag: 'Webhooks',
+    idempotent: true,
     body: json({ since: '2026-11-22T00:00:00Z', until: '2026-11-23T00:00:00Z', state: 'failed' }),
     answers: { 200: json({ redelivered: 12 }) },
   },
@@ -95,5 +96,5 @@ export const WEBHOOK_OPERATIONS: Readonly<Record<string, Operation>> = {
     answers: { 200: json({ items: [DELIVERY], nextCursor: EXAMPLE.cursor }) },
   },
   'GET /v1/webhooks/{id}/deliveries/{deliveryId}': { id: 'getDelivery', tag: 'Webhooks', answers: { 200: json(DETAIL) } },
-  'POST /v1/webhooks/{id}/deliveries/{deliveryId}/redeliver': { id: 'redeliver', tag: 'Webhooks', answers: { 200: json(DELIVERY) } },
+  'POST /v1/webhooks/{id}/deliveries/{deliveryId}/redeliver': { id: 'redeliver', tag: 'Webhooks', idempotent: true, answers: { 200: json(DELIVERY) } },
 }

@@ -68,16 +68,17 @@ export const webhookDeliveryRoutes: FastifyPluginAsyncTypebox<RouteOptions> = as
   app.post(
     '/webhooks/:id/deliveries/:deliveryId/redeliver',
     { ...ofObject('webhook', 'webhooks:admin'), schema: { summary: 'Send a delivery again', params: Ids, response: { 200: DeliveryView } } },
-    async (request) => {
+    async (request, reply) => {
       const { projectId } = principalOf(request)
       const { number } = await existing(dbOf(request), projectId, request.params)
       requireEnabled(await owned(dbOf(request), projectId, request.params.id))
-      await dbOf(request).transaction(async (tx) => {
+      const answer = await once(deps, request, async (tx) => {
         if (!(await redeliver(tx, request.params.id, number)))
           throw new RGridError('conflict', `${request.params.deliveryId} is pending: it is sent at its time`)
         await audit(tx, request, 'webhook.redeliver', request.params.deliveryId)
+        return { status: 200, body: (await existing(tx, projectId, request.params)).view }
       })
-      return (await existing(dbOf(request), projectId, request.params)).view
+      return sendAnswer(reply, answer)
     },
   )
 
@@ -92,15 +93,16 @@ export const webhookDeliveryRoutes: FastifyPluginAsyncTypebox<RouteOptions> = as
         response: { 200: Type.Object({ redelivered: Type.Integer() }) },
       },
     },
-    async (request) => {
+    async (request, reply) => {
       const { since, until, state = 'failed' } = request.body
       if (Date.parse(since) >= Date.parse(until)) throw validationError([{ path: 'until', message: 'must be later than since' }])
       requireEnabled(await owned(dbOf(request), principalOf(request).projectId, request.params.id))
-      return dbOf(request).transaction(async (tx) => {
+      const answer = await once(deps, request, async (tx) => {
         const redelivered = await redeliverRange(tx, request.params.id, { since, until, all: state === 'all' })
         await audit(tx, request, 'webhook.redeliver', request.params.id, { since, until, state, redelivered })
-        return { redelivered }
+        return { status: 200, body: { redelivered } }
       })
+      return sendAnswer(reply, answer)
     },
   )
 }

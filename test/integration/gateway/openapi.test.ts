@@ -146,3 +146,26 @@ test('the documents of the examples are taken by what checks real ones', () => {
   assert.equal(validateJob(bodyOf('POST /v1/projects/{slug}/jobs'), RUNTIMES).name, 'thumbnails')
   assert.equal(validateBatch(bodyOf('POST /v1/projects/{slug}/batches'), RUNTIMES).jobs.length, 2)
 })
+
+/** POSTs that take no Idempotency-Key, and why sending one of them twice makes nothing twice. */
+const HARMLESS_TWICE: Readonly<Record<string, string>> = {
+  'POST /v1/jobs/{id}/cancel': 'what ended stays ended',
+  'POST /v1/batches/{id}/cancel': 'what ended stays ended',
+  'POST /v1/nodes/{id}/drain': 'a state that is set',
+  'POST /v1/nodes/{id}/resume': 'a state that is set',
+  'POST /v1/nodes/enrol': 'the token is taken once, and answers the same key again',
+  'POST /v1/nodes/{id}/credentials': 'nothing is stored',
+  'POST /v1/estimate': 'nothing is stored',
+}
+
+test('every POST that makes something takes an Idempotency-Key', () => {
+  const without = each.filter(([route]) => route.startsWith('POST ') && !OPERATIONS[route]?.idempotent).map(([route]) => route)
+  assert.deepEqual(
+    without.filter((route) => !HARMLESS_TWICE[route]),
+    [],
+  )
+  assert.deepEqual(
+    Object.keys(HARMLESS_TWICE).filter((route) => !without.includes(route)),
+    [],
+  )
+})

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
 import { after, before, test } from 'node:test'
 import { sql } from 'slonik'
 import type { DeliveryView, WebhookView, WebhookWithSecret } from '#core/webhook-api.ts'
@@ -113,6 +114,29 @@ test('what has ended is sent again, one of it or all of a time range', async () 
   assert.deepEqual((await gateway.call('POST', `/v1/webhooks/${id}/redeliver`, { ...range, state: 'all' })).json(), { redelivered: 3 })
   const wrong = await gateway.call('POST', `/v1/webhooks/${id}/redeliver`, { since: range.until, until: range.since })
   assert.equal(wrong.json().errors[0].path, 'until')
+})
+
+test('what was sent again once is not sent a third time by the same request', async () => {
+  const { id } = await create({ url: URL_OF, events: ['job.started', 'job.failed'] })
+  for (const job of ['job_d', 'job_e']) await tell(gateway.admin, gateway.factory, job, ['job.started'])
+  const [newest] = await deliveries(id)
+  const range = { since: '2020-01-01T00:00:00Z', until: '2099-01-01T00:00:00Z', state: 'all' }
+  for (const [path, body] of [
+    [`deliveries/${newest?.id}/redeliver`, undefined],
+    ['redeliver', range],
+  ] as const) {
+    await end('delivered', id)
+    const send = (headers: Record<string, string>) => gateway.call('POST', `/v1/webhooks/${id}/${path}`, body, headers)
+    const key = { 'idempotency-key': randomUUID() }
+    const first = await send(key)
+    await end('delivered', id)
+    const again = await send(key)
+    assert.deepEqual([first.statusCode, again.statusCode, again.json()], [200, 200, first.json()], path)
+    assert.equal(again.headers['idempotency-replayed'], 'true')
+    assert.equal((await deliveries(id, '?state=pending')).length, 0, 'it was delivered, and is not due again')
+    assert.equal((await send({ 'idempotency-key': randomUUID() })).statusCode, 200)
+    assert.notEqual((await deliveries(id, '?state=pending')).length, 0)
+  }
 })
 
 test('deliveries come in pages, and narrowed', async () => {
