@@ -1,3 +1,5 @@
+import { errorText } from '#core/errors.ts'
+import { isAway } from '#core/service/away.ts'
 import type { Log } from '#core/service/log.ts'
 import { createLoop, type Loop } from '#core/service/loop.ts'
 import { type AttemptShare, attemptUses, closeHour, type DueHour, dueHours, forgetUnpaid } from '#store/node-hours.ts'
@@ -10,18 +12,26 @@ const BATCH = 100
 
 /**
  * Closes hours of machines that are over: each in a transaction of its own, so that it is closed once or not at all, whenever this
- * is killed and whoever else does it too. Returns how many it closed.
+ * is killed and whoever else does it too. Returns how many it closed. One that cannot be closed keeps none of another machine
+ * from it; it is named by the error that is thrown at the end.
  */
 export async function closeHours(db: DatabasePool, signal: AbortSignal): Promise<number> {
   let closed = 0
   for (;;) {
     const due = await dueHours(db, BATCH)
+    const failures: Error[] = []
     let moved = 0
     for (const hour of due) {
       if (signal.aborted) return closed
-      if (await close(db, hour)) moved++
+      try {
+        if (await close(db, hour)) moved++
+      } catch (error) {
+        if (isAway(error)) throw error
+        failures.push(new Error(`hour ${hour.hour} of ${hour.nodeId} cannot be closed: ${errorText(error)}`, { cause: error }))
+      }
     }
     closed += moved
+    if (failures.length > 0) throw new AggregateError(failures, `${closed} hours were closed; ${failures.map(errorText).join('; ')}`)
     // What did not move somebody else is closing.
     if (due.length === 0 || moved < due.length) return closed
   }

@@ -107,6 +107,18 @@ test('the last hour of a machine waits until nothing is live on it, and then has
   assert.deepEqual(await costsOf(id), [{ hour: 0, attempts: 1, slot_ms: minutes(45), cost_microns: 3600, charge_microns: 7 }])
 })
 
+test('an hour that cannot be closed is named, and keeps no other machine from being closed', async (t) => {
+  const [broken, whole] = [await bought(minutes(50)), await bought(minutes(50))]
+  await admin.query(sql.unsafe`create function refuse_hour() returns trigger language plpgsql as $$ begin raise exception 'no such hour'; end $$`)
+  await admin.query(
+    sql.unsafe`create trigger refuse_hour before insert on node_hours for each row when (new.location = 'broken') execute function refuse_hour()`,
+  )
+  t.after(() => admin.query(sql.unsafe`drop function refuse_hour cascade`))
+  await admin.query(sql.unsafe`update nodes set location = 'broken' where id = ${broken}`)
+  await assert.rejects(closeHours(db, forever), { message: `1 hours were closed; hour 0 of ${broken} cannot be closed: no such hour` })
+  assert.deepEqual([await nextHour(broken), await nextHour(whole)], [0, null])
+})
+
 test('an hour has the price that held when it began, and is cut short where seconds are paid', async () => {
   const seller = { provider: 'test', billing: 'second' } as const
   const offer = (hourMicrons: number) => ({ serverType: 'cx23', location: 'nbg1', hourMicrons })
