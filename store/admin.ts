@@ -15,7 +15,8 @@ import { prepareRoles } from './roles.ts'
 
 const USAGE = `usage: node store/admin.ts <command>
   prepare                                      roles, migrations, bucket
-  bootstrap --project SLUG --key-file FILE     a project and its first API key
+  bootstrap --key-file FILE [--project SLUG] [--account NAME]
+                                               a project of an operator's account, and an API key of an operator for it
   secret-key [--id ID]                         prints a new key for RGRID_SECRET_KEYS
   rotate-secrets                               seals what is sealed with the first of RGRID_SECRET_KEYS
   enrolment-token --token-file FILE [--ttl S]  a one-time token for a new node`
@@ -36,6 +37,7 @@ async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
     options: {
+      account: { type: 'string', default: 'default' },
       project: { type: 'string', default: 'default' },
       'key-file': { type: 'string' },
       'token-file': { type: 'string' },
@@ -47,7 +49,7 @@ async function main(): Promise<void> {
     case 'prepare':
       return prepare()
     case 'bootstrap':
-      return withDb((db) => bootstrap(db, values.project, required(values['key-file'], '--key-file')))
+      return withDb((db) => bootstrap(db, values, required(values['key-file'], '--key-file')))
     case 'secret-key':
       process.stdout.write(`${newSecretKey(values.id)}\n`)
       return
@@ -71,8 +73,8 @@ async function prepare(): Promise<void> {
   log.info({ migrations: done, bucket: env.RGRID_S3_BUCKET }, 'prepared')
 }
 
-async function bootstrap(db: DatabasePool, slug: string, keyFile: string): Promise<void> {
-  const projectId = await ensureProject(db, slug)
+async function bootstrap(db: DatabasePool, { account, project }: { account: string; project: string }, keyFile: string): Promise<void> {
+  const projectId = await ensureProject(db, account, project)
   if (existsSync(keyFile) && (await isLiveApiKey(db, readFileSync(keyFile, 'utf8').trim()))) return
   writeSecret(keyFile, await createApiKey(db, projectId, 'bootstrap'))
 }

@@ -3,24 +3,36 @@ import { sql } from 'slonik'
 import { OPERATOR } from '#core/access.ts'
 import { newId } from '#core/ids.ts'
 import { authenticateKey, createKey } from './api-keys.ts'
-import type { DatabasePool, Db } from './pool.ts'
+import type { DatabasePool, Db, Tx } from './pool.ts'
 import { row } from './row.ts'
 import { hashSecret, newEnrolmentToken } from './secrets.ts'
 
 const IdRow = row(Type.Object({ id: Type.String() }))
 
-/** Makes the first account with a project of this slug, unless they exist; returns the project's id. */
-export async function ensureProject(db: Db, slug: string): Promise<string> {
+/**
+ * A project of an operator's own account, which is made, as the account is, unless it exists; returns the project's id. Never one
+ * of an account that came from an OpenID provider, whatever its name: a stranger's project may have the same slug.
+ */
+export async function ensureProject(db: Db, account: string, slug: string): Promise<string> {
   return db.transaction(async (tx) => {
     await tx.query(sql.unsafe`select pg_advisory_xact_lock(7246301124)`)
-    const found = await tx.maybeOneFirst(sql.type(IdRow)`select id from projects where slug = ${slug} and deleted_at is null order by created_at limit 1`)
+    const found = await tx.maybeOneFirst(sql.type(IdRow)`
+      select p.id from projects p join accounts a on a.id = p.account_id
+      where a.issuer is null and a.name = ${account} and p.slug = ${slug} and p.deleted_at is null order by p.created_at limit 1`)
     if (found) return found
-    const accountId = newId('account')
     const projectId = newId('project')
-    await tx.query(sql.unsafe`insert into accounts (id, name) values (${accountId}, 'default')`)
-    await tx.query(sql.unsafe`insert into projects (id, account_id, slug, name) values (${projectId}, ${accountId}, ${slug}, ${slug})`)
+    await tx.query(sql.unsafe`
+      insert into projects (id, account_id, slug, name) values (${projectId}, ${await ensureAccount(tx, account)}, ${slug}, ${slug})`)
     return projectId
   })
+}
+
+async function ensureAccount(tx: Tx, name: string): Promise<string> {
+  const found = await tx.maybeOneFirst(sql.type(IdRow)`select id from accounts where issuer is null and name = ${name} order by created_at limit 1`)
+  if (found) return found
+  const id = newId('account')
+  await tx.query(sql.unsafe`insert into accounts (id, name) values (${id}, ${name})`)
+  return id
 }
 
 /** Makes an API key of the project; the key itself is returned once and only its hash kept. By default it is that of an operator. */

@@ -62,6 +62,8 @@ function errorOf(cell: CatalogueCell, addressMicrons: number | null, fault: Faul
   const where = `${cell.serverType} in ${cell.location}`
   if (cell.withdrawnAtMs !== null && cell.withdrawnAtMs <= nowMs) return { code: 'withdrawn', message: `${where} cannot be ordered any more`, retryAtMs: null }
   if (cell.hourMicrons === null) return { code: 'no_price', message: `${where} has no price`, retryAtMs: null }
+  // Nothing is free there: at a price of 0 the cap of what machines may cost would bound nothing.
+  if (cell.hourMicrons === 0) return { code: 'no_price', message: `${where} is said to cost nothing, which is not believed`, retryAtMs: null }
   if (addressMicrons === null) return { code: 'no_price', message: `an IPv4 address in ${cell.location} has no price`, retryAtMs: null }
   if (fault) return fault
   return cell.available ? undefined : { code: 'unavailable', message: `${where} is out of stock`, retryAtMs: null }

@@ -31,7 +31,7 @@ await withServices(async () => {
     const database = await createTestDatabase()
     const admin = await createDbPool(database.adminUrl, 2)
     const gateway = await startGatewayProcess(database.gatewayUrl, heap === 'of 96 MiB' ? { NODE_OPTIONS: '--max-old-space-size=96' } : {})
-    const key = await createApiKey(admin, await ensureProject(admin, 'default'), 'bench')
+    const key = await createApiKey(admin, await ensureProject(admin, 'default', 'default'), 'bench')
     await submit(gateway.url, key, kind, 100)
     const before = peakOf(gateway.pid)
     const times: number[] = []

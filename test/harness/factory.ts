@@ -33,7 +33,7 @@ type JobRow = typeof JobStateRow.static
 
 /** Makes rows in a test database through a connection that may write everything. */
 export async function createFactory(db: Db): Promise<Factory> {
-  const projectId = await ensureProject(db, 'default')
+  const projectId = await ensureProject(db, 'default', 'default')
   const accountId = await db.oneFirst(sql.type(row(Type.Object({ account_id: Type.String() })))`select account_id from projects where id = ${projectId}`)
   return {
     projectId,

@@ -59,7 +59,7 @@ export async function startGateway(change: Partial<GatewayDeps> = {}, through = 
   await objects.ensureBucket()
   const factory = await createFactory(admin)
   const attempts = await createAttempts(database.schedulerUrl, factory)
-  const key = await createApiKey(admin, await ensureProject(admin, 'default'), 'test')
+  const key = await createApiKey(admin, await ensureProject(admin, 'default', 'default'), 'test')
   const logged: string[] = []
   const sink = new Writable({
     write(line, _, done) {

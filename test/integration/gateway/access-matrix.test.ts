@@ -111,7 +111,7 @@ before(async () => {
   objects.artifacts = await admin.oneFirst(sql.type(IdRow)`select id from artifacts`)
   objects.batches = await factory.batch({ size: 1 })
   for (const route of ['DELETE /v1/keys/{id}', 'DELETE /v1/webhooks/{id}']) await remake(route)
-  await ensureProject(admin, 'stranger')
+  await ensureProject(admin, 'stranger', 'stranger')
 })
 after(async () => {
   await gateway.stop()
@@ -195,7 +195,7 @@ test('without a valid credential every route but the open ones is 401', async ()
 test('another project’s key, and another account’s person, find nothing', async () => {
   const strangers: [string, Record<string, string>][] = [
     ['a key of another project', asKey(siblingKey)],
-    ['a key of another account', asKey(await createApiKey(gateway.admin, await ensureProject(gateway.admin, 'stranger'), 'stranger', ['*']))],
+    ['a key of another account', asKey(await createApiKey(gateway.admin, await ensureProject(gateway.admin, 'stranger', 'stranger'), 'stranger', ['*']))],
     ['the owner of another account', asKey(await people.token('stranger'))],
     ['the admin of another organisation', asKey(await people.token('stranger', { id: 'org_other', role: 'admin' }))],
   ]

@@ -13,7 +13,7 @@ let foreignKey: string
 let address: string | undefined
 before(async () => {
   gateway = await startGateway()
-  foreignKey = await createApiKey(gateway.admin, await ensureProject(gateway.admin, 'other'), 'other')
+  foreignKey = await createApiKey(gateway.admin, await ensureProject(gateway.admin, 'other', 'other'), 'other')
 })
 after(() => gateway.stop())
 

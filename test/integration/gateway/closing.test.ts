@@ -17,7 +17,7 @@ before(async () => {
   database = await createTestDatabase()
   admin = await createDbPool(database.adminUrl, 2)
   factory = await createFactory(admin)
-  key = await createApiKey(admin, await ensureProject(admin, 'default'), 'test')
+  key = await createApiKey(admin, await ensureProject(admin, 'default', 'default'), 'test')
 })
 after(async () => {
   await admin.end()

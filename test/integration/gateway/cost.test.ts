@@ -119,7 +119,7 @@ test('hours that are not closed are shown as provisional, until they are', async
 })
 
 test('nobody sees what others cost, nor what is idle', async () => {
-  const stranger = await createApiKey(gateway.admin, await ensureProject(gateway.admin, 'stranger'), 'stranger', ['*'])
+  const stranger = await createApiKey(gateway.admin, await ensureProject(gateway.admin, 'stranger', 'stranger'), 'stranger', ['*'])
   const sibling = await createApiKey(gateway.admin, await makeProject(gateway.admin, gateway.factory.accountId), 'sibling', ['*'])
   for (const key of [stranger, sibling]) {
     const asOther = { authorization: `Bearer ${key}` }

@@ -144,7 +144,7 @@ test('when what was missed is no longer kept, it says to read the state anew', a
 })
 
 test('another project hears nothing of it', async () => {
-  const key = await createApiKey(gateway.admin, await ensureProject(gateway.admin, 'other'), 'test')
+  const key = await createApiKey(gateway.admin, await ensureProject(gateway.admin, 'other', 'other'), 'test')
   const stream = await ready('', { authorization: `Bearer ${key}` })
   await submit()
   const theirs = await gateway.call('POST', '/v1/projects/other/jobs', { spec: { runtime: 'bash', command: ['true'] } }, { authorization: `Bearer ${key}` })
@@ -164,7 +164,7 @@ test('what is no job or batch of the project cannot be asked for, whatever it wo
       assert.deepEqual([response.statusCode, response.json().code], [404, 'not_found'], id)
     }
   }
-  const key = await createApiKey(gateway.admin, await ensureProject(gateway.admin, 'other'), 'test')
+  const key = await createApiKey(gateway.admin, await ensureProject(gateway.admin, 'other', 'other'), 'test')
   const theirs = await gateway.call('GET', `/v1/events?job=${await submit()}`, undefined, { authorization: `Bearer ${key}` })
   assert.equal(theirs.statusCode, 404)
   await gateway.bus.connection.flush()

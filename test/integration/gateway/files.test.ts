@@ -77,7 +77,7 @@ test('a file of another project is not there: knowing its hash gives nobody its 
   const bytes = randomBytes(64)
   await put(await announce(bytes, 201), bytes)
   const own = await announce(bytes, 200)
-  const foreign = await createApiKey(gateway.admin, await ensureProject(gateway.admin, 'other'), 'other')
+  const foreign = await createApiKey(gateway.admin, await ensureProject(gateway.admin, 'other', 'other'), 'other')
   const headers = { authorization: `Bearer ${foreign}`, project: 'other' }
   assert.equal((await announce(bytes, 201, headers)).state, 'pending')
   const job = { spec: { runtime: 'bash', command: ['true'], files: { inputs: [{ path: 'x', file: own.id }] } } }
@@ -119,7 +119,7 @@ test('an artifact that is not there, or another project’s, is not found', asyn
   const job = await gateway.attempts.assign(jobId)
   await gateway.attempts.finish(job, { artifacts: [{ path: 'x', sizeBytes: 0, sha256: hashOf(Buffer.alloc(0)), executable: false }] })
   const { items } = (await gateway.call('GET', `/v1/jobs/${jobId}/artifacts`)).json()
-  const foreign = await createApiKey(gateway.admin, await ensureProject(gateway.admin, 'other'), 'other')
+  const foreign = await createApiKey(gateway.admin, await ensureProject(gateway.admin, 'other', 'other'), 'other')
   const response = await gateway.call('GET', `/v1/artifacts/${items[0].id}/download`, undefined, { authorization: `Bearer ${foreign}` })
   assert.equal(response.statusCode, 404)
 })

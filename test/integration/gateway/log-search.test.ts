@@ -143,7 +143,7 @@ test('of a long line what is around the match is shown', async () => {
 test('another project finds nothing, and wrong queries are refused by their field', async () => {
   const batchId = await gateway.factory.batch({ size: 1 })
   await withLogs(batchId, 0, [[line(1, 'a secret of ours\n')]])
-  const key = await createApiKey(gateway.admin, await ensureProject(gateway.admin, 'other'), 'test')
+  const key = await createApiKey(gateway.admin, await ensureProject(gateway.admin, 'other', 'other'), 'test')
   const headers = { authorization: `Bearer ${key}` }
   for (const path of ['default/logs?query=secret', `other/logs?query=secret&batch=${batchId}`])
     assert.equal((await gateway.call('GET', `/v1/projects/${path}`, undefined, headers)).statusCode, 404)

@@ -45,7 +45,7 @@ for (const [what, limit, reason] of [
 test('a gateway that is flooded refuses some, answers all, and is well when the flood is over', async (t) => {
   const database = await createTestDatabase()
   const admin = await createDbPool(database.adminUrl, 1)
-  const key = await createApiKey(admin, await ensureProject(admin, 'default'), 'test')
+  const key = await createApiKey(admin, await ensureProject(admin, 'default', 'default'), 'test')
   const { RGRID_PORT_API: port, RGRID_PORT_NATS: metricsPort } = await freePorts()
   const gateway = startProcess('gateway', {
     RGRID_DATABASE_URL: database.gatewayUrl,

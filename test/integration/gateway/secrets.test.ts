@@ -102,7 +102,7 @@ test('what was done is in the audit log, by name and version', async () => {
 })
 
 test('another project has its own: the same name holds something else, and what is copied there does not open', async () => {
-  const projectId = await ensureProject(gateway.admin, 'other')
+  const projectId = await ensureProject(gateway.admin, 'other', 'other')
   const headers = { authorization: `Bearer ${await createApiKey(gateway.admin, projectId, 'other')}` }
   await set('SHARED', { value: 'of the default project' })
   for (const [method, path] of [
@@ -136,7 +136,7 @@ test('a project has a limited number, which those that arrive at once do not exc
 })
 
 test('with its project they go', async () => {
-  const projectId = await ensureProject(gateway.admin, 'ending')
+  const projectId = await ensureProject(gateway.admin, 'ending', 'ending')
   const headers = { authorization: `Bearer ${await createApiKey(gateway.admin, projectId, 'ending', ['*'])}` }
   await gateway.call('PUT', '/v1/projects/ending/secrets/A', { value: 'x' }, headers)
   await gateway.admin.transaction((tx) => deleteProject(tx, projectId))

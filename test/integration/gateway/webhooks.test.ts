@@ -210,7 +210,7 @@ test('another project’s webhooks are not there', async () => {
   const { id } = await create()
   await tell(gateway.admin, gateway.factory, 'job_x', ['job.started'])
   const [delivery] = await deliveries(id)
-  const key = await createApiKey(gateway.admin, await ensureProject(gateway.admin, 'other'), 'test')
+  const key = await createApiKey(gateway.admin, await ensureProject(gateway.admin, 'other', 'other'), 'test')
   const headers = { authorization: `Bearer ${key}` }
   for (const [method, path, body] of [
     ['GET', '', undefined],
@@ -230,7 +230,7 @@ test('another project’s webhooks are not there', async () => {
 })
 
 test('a project has at most 50', async () => {
-  const key = await createApiKey(gateway.admin, await ensureProject(gateway.admin, 'many'), 'test')
+  const key = await createApiKey(gateway.admin, await ensureProject(gateway.admin, 'many', 'many'), 'test')
   const make = () => gateway.call('POST', '/v1/projects/many/webhooks', { url: URL_OF }, { authorization: `Bearer ${key}` })
   const codes = (await Promise.all(Array.from({ length: 52 }, make))).map((response) => response.statusCode)
   assert.deepEqual([codes.filter((code) => code === 201).length, codes.filter((code) => code === 409).length], [50, 2])

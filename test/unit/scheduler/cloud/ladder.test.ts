@@ -48,6 +48,7 @@ test('why a cell is not to be ordered', () => {
     ['all is well', {}, false, undefined],
     ['out of stock', { available: false }, false, 'unavailable'],
     ['no price', { hourMicrons: null }, false, 'no_price'],
+    ['a price of nothing', { hourMicrons: 0 }, false, 'no_price'],
     ['no price of an address', { addressHourMicrons: null }, false, 'no_price'],
     ['withdrawn', { withdrawnAtMs: NOW_MS }, false, 'withdrawn'],
     ['to be withdrawn', { withdrawnAtMs: NOW_MS + 1 }, false, undefined],
