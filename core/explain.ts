@@ -18,7 +18,7 @@ export const CellTrouble = Type.Object({
 export type CellTrouble = Static<typeof CellTrouble>
 
 /** Why no machine is bought: the planner's own limits, and what the provider says. */
-export const CAPACITY_SHORTAGES = ['max_nodes', 'no_cell', 'limit', 'rate_limited', 'away', 'refused'] as const
+export const CAPACITY_SHORTAGES = ['max_nodes', 'no_cell', 'limit', 'rate_limited', 'away', 'refused', 'boot_failing'] as const
 /** See CAPACITY_SHORTAGES. */
 export type CapacityShortage = (typeof CAPACITY_SHORTAGES)[number]
 

@@ -2,7 +2,7 @@ import { type Static, Type } from '@sinclair/typebox'
 import { sql } from 'slonik'
 import { maybe } from '#core/api.ts'
 import { newId } from '#core/ids.ts'
-import { type Architecture, type NodeState, PAID_NODE_STATES } from '#core/node.ts'
+import type { Architecture, NodeState } from '#core/node.ts'
 import { monotonicMs } from '#core/service/time.ts'
 import type { Db, Tx } from './pool.ts'
 import { row } from './row.ts'
@@ -50,7 +50,6 @@ export interface Machine extends MachineKind {
 
 /** An arbitrary number that all schedulers of a database share. */
 const MACHINES_KEY = 7_246_301_128
-const PAID = sql.array([...PAID_NODE_STATES], 'text')
 
 /** Lets nobody else count machines, or begin to buy one, until the transaction ends. */
 export async function lockMachines(tx: Tx): Promise<void> {
@@ -86,26 +85,11 @@ function toMachine(found: Static<typeof MachineRow>): Machine {
   }
 }
 
-const CountedRow = Type.Object({
-  name: Type.String(),
-  state: Type.Unsafe<NodeState>(Type.String()),
-  server_id: maybe(Type.String()),
-  hour_microns: Type.Number(),
-})
-
-/** A machine as the caps count it. */
-export interface Counted {
-  name: string
-  planned: boolean
-  serverId: string | null
-  hourMicrons: number
-}
-
-/** All machines that are paid for, or are to be, of whichever provider; under `lockMachines`. */
-export async function countedMachines(tx: Tx): Promise<Counted[]> {
-  const rows = await tx.any(sql.type(row(CountedRow))`
-    select name, state, server_id, hour_microns from nodes where provider is not null and (state = 'planned' or state = any(${PAID}))`)
-  return rows.map((found) => ({ name: found.name, planned: found.state === 'planned', serverId: found.server_id, hourMicrons: found.hour_microns }))
+/** Ends all machines that were not ordered yet; returns how many. */
+export async function failPlanned(db: Db, provider: string, failure: string): Promise<number> {
+  const result = await db.query(sql.unsafe`
+    update nodes set state = 'failed', failure = ${failure} where provider = ${provider} and state = 'planned' and server_id is null`)
+  return result.rowCount
 }
 
 /** Writes down a machine that is to be bought; the provider knows nothing of it yet. `nameOf` names its server. */

@@ -26,10 +26,14 @@ export const MachinesEnv = {
     default: 5,
     minimum: 0,
     maximum: 1000,
-    description: 'hard cap: more machines are never bought, those being deleted counted',
+    description: 'hard cap: more machines are never bought, those being deleted counted; when it is lowered, what is too much goes at the end of its paid hour',
   }),
   RGRID_MAX_HOUR_MICRONS: Type.Optional(
-    Type.Integer({ minimum: 0, description: 'hard cap: what all machines together may cost an hour, in millionths of the currency; without it there is none' }),
+    Type.Integer({
+      minimum: 0,
+      description:
+        'hard cap: what the hours may cost that are paid at one time, in millionths of the currency; a machine that ended counts until its paid hour is over; without it there is none',
+    }),
   ),
   RGRID_WARM_SLOTS: Type.Integer({ default: 0, minimum: 0, maximum: 10_000, description: 'so many slots are kept free for what comes next' }),
   RGRID_SCALE_BURST: Type.Integer({ default: 50, minimum: 1, maximum: 1000, description: 'the most machines that are bought in one round' }),

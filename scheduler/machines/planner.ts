@@ -1,9 +1,11 @@
 import type { NodeState } from '#core/node.ts'
-import { countedMachines, failUnmade, insertPlanned, lockMachines, planDrain, planResume, recordVerdicts, startDeleting } from '#store/machines.ts'
-import { readScaling, recordDecision } from '#store/scaling.ts'
+import { countedMachines, failedBoots } from '#store/machine-counts.ts'
+import { failPlanned, failUnmade, insertPlanned, lockMachines, planDrain, planResume, recordVerdicts, startDeleting } from '#store/machines.ts'
+import { pauseBuying, readScaling, recordDecision } from '#store/scaling.ts'
 import type { Offer } from '../cloud/cloud.ts'
 import type { MachinePlan, PlanInput, Policy, Verdict } from '../plan/plan.ts'
-import { capFault, takeStock } from './caps.ts'
+import { type BootTrouble, bootTrouble } from './boot-trouble.ts'
+import { capFault, leftToSpend, takeStock } from './caps.ts'
 import type { MachineDeps } from './deps.ts'
 import type { Facts } from './facts.ts'
 
@@ -18,6 +20,7 @@ export interface PlannerDeps extends MachineDeps {
 
 /** What a boot takes until one was measured. */
 const BOOT_SECONDS = 60
+const COMING: readonly NodeState[] = ['planned', 'creating', 'booting']
 const REMOVABLE = ['booting', 'ready', 'draining', 'lost'] as const satisfies readonly NodeState[]
 
 /**
@@ -42,7 +45,8 @@ export function createPlanner(deps: PlannerDeps): (signal: AbortSignal) => Promi
   async function remove({ nodeId, reason }: Verdict, state: NodeState | undefined): Promise<void> {
     const done = await db.transaction((tx) => {
       if (state === 'planned') return failUnmade(tx, nodeId, reason)
-      return startDeleting(tx, nodeId, state === 'creating' ? ['creating'] : REMOVABLE, state === 'creating' ? { failure: reason } : { verdict: reason })
+      const cameUp = state !== 'creating' && state !== 'booting'
+      return startDeleting(tx, nodeId, state === 'creating' ? ['creating'] : REMOVABLE, cameUp ? { verdict: reason } : { failure: reason })
     })
     if (done) log.info({ nodeId, from: state, to: state === 'planned' ? 'failed' : 'deleting', why: reason }, 'a machine is not wanted any more')
   }
@@ -68,24 +72,46 @@ export function createPlanner(deps: PlannerDeps): (signal: AbortSignal) => Promi
     })
   }
 
+  /** Stops buying, if machines fail to come up and it is not time to try one. */
+  async function restFrom(trouble: BootTrouble, pausedMs: number): Promise<boolean> {
+    if (trouble.pauseSeconds === 0) return false
+    if (trouble.pauseSeconds * 1000 > pausedMs) await pauseBuying(db, cloud.provider, { code: 'boot_failing', detail: trouble.detail }, trouble.pauseSeconds)
+    const dropped = await failPlanned(db, cloud.provider, `not ordered: ${trouble.detail}`)
+    if (dropped > 0) log.error({ why: trouble.detail }, 'machines do not come up: buying rests')
+    return true
+  }
+
   return async (signal) => {
     if (!deps.isLeader()) return
     const known = await deps.offers.read(signal)
     const scaling = await readScaling(db, cloud.provider)
+    const trouble = bootTrouble(await failedBoots(db, cloud.provider))
+    const resting = trouble !== null && (await restFrom(trouble, scaling?.pausedMs ?? 0))
     const facts = await deps.facts.read()
-    const paused = (scaling?.pausedMs ?? 0) > 0 || known === undefined
+    const paused = resting || (scaling?.pausedMs ?? 0) > 0 || known === undefined
     // While nothing can be bought, what is only planned is not coming: the plan is to make do with what there is.
     const offers = (known ?? []).map((offer) => (paused ? { ...offer, available: false } : offer))
     const nodes = paused ? facts.nodes.filter(({ state }) => state !== 'planned') : facts.nodes
     const bootSeconds = facts.bootSeconds ?? BOOT_SECONDS
     const { nowMs, waiting } = facts
-    const plan = deps.plan({ nowMs, waiting, nodes, offers, policy: { ...deps.policy, bootSeconds }, boughtAtMs: scaling?.boughtAtMs ?? null })
+    const comes = nodes.some(({ state }) => COMING.includes(state))
+    const policy = {
+      ...deps.policy,
+      bootSeconds,
+      maxHourMicrons: leftToSpend(deps.policy.maxHourMicrons, await countedMachines(db)),
+      burst: trouble === null ? deps.policy.burst : comes ? 0 : 1,
+    }
+    const plan = deps.plan({ nowMs, waiting, nodes, offers, policy, boughtAtMs: scaling?.boughtAtMs ?? null })
     for (const verdict of plan.resume) await resume(verdict)
     for (const verdict of plan.drain) await drain(verdict)
     for (const verdict of plan.remove) await remove(verdict, nodes.find(({ nodeId }) => nodeId === verdict.nodeId)?.state)
     const bought = paused || !deps.isLeader() ? 0 : await create(plan.create, offers, signal)
     await recordVerdicts(db, [...plan.keep, ...plan.drain, ...plan.resume, ...plan.remove])
-    const shortage = known === undefined ? { code: 'away', detail: 'the provider does not say what it offers' } : plan.shortage
+    const shortage = known === undefined ? { code: 'away', detail: 'the provider does not say what it offers' } : shortageOf(plan, trouble)
     await recordDecision(db, cloud.provider, { missingSlots: plan.missingSlots, shortage, bootSeconds, bought: bought > 0 })
   }
+}
+
+function shortageOf(plan: MachinePlan, trouble: BootTrouble | null): { code: string; detail: string } | null {
+  return trouble !== null && plan.shortage?.code === 'burst' ? { code: 'boot_failing', detail: trouble.detail } : plan.shortage
 }

@@ -1,16 +1,7 @@
 import { errorText } from '#core/errors.ts'
 import { monotonicMs, nowMs } from '#core/service/time.ts'
-import {
-  beginOrder,
-  countedMachines,
-  failUnmade,
-  listMachines,
-  lockMachines,
-  type Machine,
-  type MachineKind,
-  recordServer,
-  returnToPlanned,
-} from '#store/machines.ts'
+import { countedMachines } from '#store/machine-counts.ts'
+import { beginOrder, failUnmade, listMachines, lockMachines, type Machine, type MachineKind, recordServer, returnToPlanned } from '#store/machines.ts'
 import { clearCellFault, pauseBuying, readScaling, recordCellFault } from '#store/scaling.ts'
 import { CLOUD_ERRORS, CloudError, type Offer, type Server } from '../cloud/cloud.ts'
 import { capFault, takeStock } from './caps.ts'
@@ -124,6 +115,18 @@ export function createProvisioner(deps: MachineDeps): (signal: AbortSignal) => P
       if (!deps.isLeader() || signal.aborted) return 'stop'
       const begun = await begin(machine, kind, listing, offers)
       if (begun === undefined) return 'done'
+      if ('shortage' in begun && begun.shortage.code === 'max_spend') {
+        // The cell that was meant has nothing, and this one is too dear: a cheaper one, or none, and the planner thinks anew.
+        tried.push(kind)
+        const cheaper = nextOffer(cheaperThan(kind, offers), machine, tried)
+        if (cheaper) {
+          kind = cheaper
+          continue
+        }
+        await db.transaction((tx) => failUnmade(tx, machine.nodeId, begun.shortage.detail))
+        log.warn({ nodeId: machine.nodeId, cell: cellText(kind), to: 'failed', detail: begun.shortage.detail }, 'a machine that is planned would cost too much')
+        return 'done'
+      }
       if ('shortage' in begun) {
         await pauseBuying(db, cloud.provider, begun.shortage, AWAY_SECONDS)
         log.warn({ nodeId: machine.nodeId, code: begun.shortage.code, detail: begun.shortage.detail }, 'a machine that is planned would be too many')
@@ -183,6 +186,10 @@ export function createProvisioner(deps: MachineDeps): (signal: AbortSignal) => P
 
 function secondsUntil(atMs: number | null): number | null {
   return atMs === null ? null : Math.max(1, (atMs - nowMs()) / 1000)
+}
+
+function cheaperThan({ hourMicrons }: MachineKind, offers: readonly Offer[]): Offer[] {
+  return offers.filter((offer) => offer.hourMicrons < hourMicrons)
 }
 
 function isCloudError(code: string): boolean {

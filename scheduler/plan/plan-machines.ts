@@ -2,7 +2,7 @@ import { chooseMachines, roomFor } from './choose.ts'
 import { createDemand } from './demand.ts'
 import { sortFleet } from './fleet.ts'
 import type { MachinePlan, PlanInput } from './plan.ts'
-import { closeHours, countOn, letGo, type Progress, takeBack } from './retire.ts'
+import { beyondCaps, closeHours, countOn, letGo, type Progress, takeBack } from './retire.ts'
 
 /**
  * What is to be done so that jobs that wait start in time, for the least money: jobs are placed on what there is and comes,
@@ -13,7 +13,7 @@ export function planMachines(input: PlanInput): MachinePlan {
   const { nowMs, nodes, offers, policy } = input
   const fleet = sortFleet(input)
   const demand = createDemand(input.waiting, policy, cooldownLeft(input))
-  const progress: Progress = { demand, freeSlots: 0, working: 0, plan: { drain: [], resume: [], keep: [], remove: [] } }
+  const progress: Progress = { demand, freeSlots: 0, working: 0, spare: beyondCaps(fleet, policy), plan: { drain: [], resume: [], keep: [], remove: [] } }
   countOn(fleet, progress, input)
   closeHours(fleet, progress, input)
   takeBack(fleet, progress, input)

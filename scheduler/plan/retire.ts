@@ -11,6 +11,8 @@ export interface Progress {
   freeSlots: number
   /** Nodes that take work, or come. */
   working: number
+  /** Nodes that are to get no other hour, whatever waits: see `beyondCaps`. */
+  readonly spare: ReadonlySet<Member>
   readonly plan: Pick<MachinePlan, 'drain' | 'resume' | 'keep' | 'remove'>
 }
 
@@ -18,11 +20,19 @@ export interface Progress {
 export function countOn(fleet: Fleet, progress: Progress, { nowMs, policy }: PlanInput): void {
   const { demand, plan } = progress
   for (const member of fleet.stays) {
+    if (progress.spare.has(member)) {
+      release(member, progress, TOO_MANY)
+      continue
+    }
     progress.freeSlots += cover(demand, member.node, nowMs, policy).freeSlots
     progress.working++
     plan.keep.push({ nodeId: member.node.nodeId, reason: tellReady(member, true) })
   }
   for (const member of fleet.reopens) {
+    if (progress.spare.has(member)) {
+      end(member, progress)
+      continue
+    }
     progress.freeSlots += cover(demand, member.node, nowMs, policy).freeSlots
     progress.working++
     plan.resume.push({ nodeId: member.node.nodeId, reason: `takes work again: another hour is paid${tellHour(member.hour, false)}` })
@@ -43,7 +53,7 @@ export function countOn(fleet: Fleet, progress: Progress, { nowMs, policy }: Pla
 }
 
 /**
- * Nodes whose paid hour ends, or that were idle for long: those stay that waiting jobs, the minimum, the warm buffer or the
+ * Nodes whose paid hour ends, or that were idle for long: those stay, as far as the caps allow, that waiting jobs, the minimum, the warm buffer or the
  * jobs that run need. Another one that is bought later costs no more than another hour of this one, so doubt speaks for going.
  */
 export function closeHours(fleet: Fleet, progress: Progress, input: PlanInput): void {
@@ -56,6 +66,10 @@ export function closeHours(fleet: Fleet, progress: Progress, input: PlanInput): 
     progress.plan.keep.push({ nodeId: member.node.nodeId, reason: `kept: ${why}${tellHour(member.hour, false)}` })
   }
   for (const member of [...fleet.closing].sort(byUse)) {
+    if (progress.spare.has(member)) {
+      release(member, progress, TOO_MANY)
+      continue
+    }
     const { takes, freeSlots } = cover(demand, member.node, input.nowMs, input.policy)
     if (takes) keep(member, 'work waits', freeSlots)
     else if (progress.working < minNodes) keep(member, `minimum of ${count(minNodes, 'node')}`, freeSlots)
@@ -76,6 +90,10 @@ export function closeHours(fleet: Fleet, progress: Progress, input: PlanInput): 
 export function takeBack(fleet: Fleet, progress: Progress, { nowMs, policy }: PlanInput): void {
   const { demand, plan } = progress
   for (const member of [...fleet.drained].sort(byUse)) {
+    if (progress.spare.has(member)) {
+      end(member, progress)
+      continue
+    }
     const { takes, freeSlots } = cover(demand, member.node, nowMs, policy)
     const why = takes
       ? 'work waits'
@@ -115,10 +133,34 @@ const OUT_WORDS: Partial<Record<Member['node']['state'], string>> = {
   failed: 'failed',
 }
 
+const TOO_MANY = 'more machines than there may be'
+
+/**
+ * Nodes that are too many, as the caps were lowered or are used up: those that take no work go first, then those that do least. None
+ * goes before the hour that is paid for it ends.
+ */
+export function beyondCaps(fleet: Fleet, { maxNodes, maxHourMicrons, keep }: PlanInput['policy']): ReadonlySet<Member> {
+  const ending = fleet.stays.filter(({ hour }) => keep === 'idle' || hour.closing)
+  const inOrder = [[...ending, ...fleet.closing].sort(byUse), [...fleet.reopens, ...fleet.drained].sort(byUse)].flat()
+  const ordered = fleet.coming.filter(({ node }) => node.state !== 'planned')
+  const all = new Set([...fleet.stays, ...ordered, ...inOrder])
+  let machines = all.size
+  let microns = [...all].reduce((sum, { node }) => sum + node.hourMicrons, 0)
+  const spare = new Set<Member>()
+  for (const member of inOrder.reverse()) {
+    if (machines <= maxNodes && (maxHourMicrons === null || microns <= maxHourMicrons)) break
+    spare.add(member)
+    machines--
+    microns -= member.node.hourMicrons
+  }
+  return spare
+}
+
 /** A node that took work until now. */
-function release(member: Member, { plan }: Progress): void {
+function release(member: Member, { plan }: Progress, tooMany?: string): void {
   const { nodeId, usedSlots } = member.node
-  if (member.due) plan.remove.push({ nodeId, reason: `idle, and nothing waits${tellHour(member.hour, false)}` })
+  if (member.due) plan.remove.push({ nodeId, reason: `${tooMany ?? 'idle, and nothing waits'}${tellHour(member.hour, false)}` })
+  else if (tooMany !== undefined) plan.drain.push({ nodeId, reason: `${tooMany}${tellHour(member.hour, false)}` })
   else if (usedSlots === 0) plan.drain.push({ nodeId, reason: `idle, and others can do what comes${tellHour(member.hour, true)}` })
   else plan.drain.push({ nodeId, reason: `goes when its jobs have ended${tellHour(member.hour, false)}` })
 }

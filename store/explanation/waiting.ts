@@ -90,7 +90,7 @@ function noMoreMachines(job: JobFacts, { scaling, cells }: MachineFacts): Reason
   if (code === undefined) return undefined
   // What the planner says of its own limits counts what everybody wants; what the provider says is nobody's secret,
   // but what is wrong with the operator's configuration is the operator's.
-  const ofProvider = code !== 'max_nodes' && code !== 'no_cell' && code !== 'refused'
+  const ofProvider = code !== 'max_nodes' && code !== 'no_cell' && code !== 'refused' && code !== 'boot_failing'
   const troubled = possible.filter((cell) => !cell.available || cell.errorCode !== null).slice(0, MAX_CELLS)
   return { code: 'capacity', details: { provider, shortage: code, error: ofProvider ? shortageDetail : null, since, retryAt, cells: troubled.map(troubleOf) } }
 }

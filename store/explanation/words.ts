@@ -77,6 +77,8 @@ function capacityWords({ shortage, error, provider }: ReasonOf<'capacity'>['deta
       return `${provider} does not answer${said}`
     case 'refused':
       return `${provider} refuses to sell a machine${said}`
+    case 'boot_failing':
+      return 'machines that are bought do not come up; the operator has to look'
   }
 }
 

@@ -32,6 +32,7 @@ export interface RoundsOptions {
   log: Log
   plan(input: PlanInput): MachinePlan
   caps?: Caps
+  policy?: Partial<PlannerDeps['policy']>
   patience?: Partial<Patience>
   isLeader?(): boolean
 }
@@ -76,7 +77,7 @@ export function createRounds(options: RoundsOptions): Rounds {
     },
     facts: createFacts(db, cloud.provider, ['amd64']),
     plan: options.plan,
-    policy: POLICY,
+    policy: { ...POLICY, ...options.policy },
     tell: (nodeId, what) => told.push(`${what} ${nodeId}`),
   }
   const { signal } = new AbortController()

@@ -192,7 +192,7 @@ test('nothing can be bought: each shortage, and the cells with their errors', as
     const told = await reason(job, 'capacity')
     assert.equal(told.shortage, shortage)
     // What everybody wants is nobody's business, nor is what the operator has to put right.
-    const isOurs = shortage === 'max_nodes' || shortage === 'no_cell' || shortage === 'refused'
+    const isOurs = shortage === 'max_nodes' || shortage === 'no_cell' || shortage === 'refused' || shortage === 'boot_failing'
     assert.equal(told.error, isOurs ? null : 'said: 40 slots wanted')
     assert.equal(told.message.includes('40 slots'), !isOurs)
   }

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Counted } from '#store/machines.ts'
+import type { Counted } from '#store/machine-counts.ts'
 import type { Server } from '../../../../scheduler/cloud/cloud.ts'
-import { capFault, takeStock } from '../../../../scheduler/machines/caps.ts'
+import { capFault, leftToSpend, takeStock } from '../../../../scheduler/machines/caps.ts'
 import { anOffer } from '../../../harness/machines/provider.ts'
 
-const row = (name: string, change: Partial<Counted> = {}): Counted => ({ name, planned: false, serverId: name, hourMicrons: 10, ...change })
+const row = (name: string, change: Partial<Counted> = {}): Counted => ({ name, planned: false, ended: false, serverId: name, hourMicrons: 10, ...change })
 const server = (id: string, change: Partial<Server> = {}): Server => ({
   id,
   name: id,
@@ -31,6 +31,13 @@ for (const { what, rows, servers, withPlanned = false, except, stock } of [
     servers: [server('1', { name: 'a' })],
     stock: [1, 10],
   },
+  {
+    what: 'what is still paid for one that ended, which is there no more',
+    rows: [row('a'), row('b', { ended: true })],
+    servers: [server('a')],
+    stock: [1, 20],
+  },
+  { what: 'one that ended and is there all the same, once', rows: [row('b', { ended: true })], servers: [server('b')], stock: [1, 7] },
   { what: 'all but the one that is asked for', rows: [row('a'), row('b')], servers: [], except: 'a', stock: [1, 10] },
 ] as const) {
   test(`counts ${what}`, () => {
@@ -50,3 +57,8 @@ for (const [machines, hourMicrons, maxHourMicrons, code] of [
     assert.equal(capFault({ machines, hourMicrons }, { hourMicrons: 10 }, { maxNodes: 5, maxHourMicrons })?.code, code)
   })
 }
+
+test('what is paid for machines that ended is taken off what may be spent', () => {
+  const rows = [row('a'), row('b', { ended: true }), row('c', { ended: true })]
+  assert.deepEqual([leftToSpend(50, rows), leftToSpend(15, rows), leftToSpend(null, rows)], [30, 0, null])
+})

@@ -21,6 +21,21 @@ const CASES: { name: string; given: Parameters<typeof aQuestion>[0]; says: Recor
     says: { a: 'keep: kept: work waits; paid until 14:00 UTC' },
   },
   {
+    name: 'it goes at the end of its hour when there may be none, whatever waits',
+    given: { nodes: [aNode('a', 59.2), aNode('b', 30)], waiting: [someJobs(9)], policy: { maxNodes: 0 } },
+    says: { a: 'remove: more machines than there may be; paid until 14:00 UTC', b: 'keep: idle; paid until 14:30 UTC, goes at 14:29 UTC' },
+  },
+  {
+    name: 'of two the one that does less, when there may be one; the other one goes on, however long its job takes',
+    given: { nodes: [aNode('a', 59.2, busy(2, 900)), aNode('b', 59.2, busy(1, 900))], waiting: [someJobs(9)], policy: { maxNodes: 1 } },
+    says: { a: 'keep: busy: 2 of 2 slots; paid until 14:00 UTC', b: 'drain: more machines than there may be; paid until 14:00 UTC' },
+  },
+  {
+    name: 'one that was drained so is not taken back when another hour is paid for it',
+    given: { nodes: [aNode('a', 61, drained(busy(1, 900)))], waiting: [someJobs(9)], policy: { maxNodes: 0 } },
+    says: { a: 'keep: drained; busy: 1 slot; paid until 14:59 UTC' },
+  },
+  {
     name: 'it stays for the minimum',
     given: { nodes: [aNode('a', 59.2)], policy: { minNodes: 1 } },
     says: { a: 'keep: kept: minimum of 1 node; paid until 14:00 UTC' },

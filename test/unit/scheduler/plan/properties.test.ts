@@ -2,11 +2,13 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { NODE_STATES } from '#core/node.ts'
+import { paidHour, runDryMs } from '../../../../scheduler/plan/billing.ts'
 import type { MachinePlan, NodeFacts, PlanInput } from '../../../../scheduler/plan/plan.ts'
 import { planMachines } from '../../../../scheduler/plan/plan-machines.ts'
-import { aNode, anOffer, aPolicy, bought, busy, NOW_MS, someJobs } from '../../../harness/plan-input.ts'
+import { aNode, anOffer, aPolicy, aQuestion, bought, busy, NOW_MS, someJobs } from '../../../harness/plan-input.ts'
 
 const GI = 2 ** 30
+const TOO_MANY = 'more machines than there may be'
 const archs = fc.subarray(['amd64', 'arm64'] as const, { minLength: 1 })
 
 const offer = fc
@@ -132,7 +134,30 @@ always('never below the minimum by its own doing', (input, plan) => {
   const after = stays + plan.resume.length + bought(plan)
   const stuck = plan.remove.filter(({ reason }) => reason.startsWith('did not enrol')).length
   const before = input.nodes.filter(works).length - stuck
-  assert.ok(after >= Math.min(input.policy.minNodes, before), `${after} of ${before}`)
+  const beyond = [...plan.remove, ...plan.drain].filter(({ reason }) => reason.startsWith(TOO_MANY)).length
+  assert.ok(after >= Math.min(input.policy.minNodes, before - beyond), `${after} of ${before}`)
+})
+
+always('none is too many while the caps hold, and none goes as too many before its hour ends', (input, plan) => {
+  const known = byId(input)
+  const beyond = [...plan.remove, ...plan.drain].filter(({ reason }) => reason.startsWith(TOO_MANY)).map(({ nodeId }) => known.get(nodeId) as NodeFacts)
+  if (beyond.length === 0) return
+  const there = counted(input.nodes)
+  const { maxNodes, maxHourMicrons, keep } = input.policy
+  assert.ok(there.length > maxNodes || (maxHourMicrons !== null && cost(there) > maxHourMicrons))
+  const runDry = runDryMs(input.nodes, NOW_MS)
+  if (keep === 'hour') for (const one of beyond) assert.ok(paidHour(one, NOW_MS, input.policy, runDry).closing)
+})
+
+test('a fleet beyond its caps is within them when its hours have ended, whatever waits', () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 12 }), fc.integer({ min: 0, max: 12 }), fc.boolean(), (many, maxNodes, bySpend) => {
+      const caps = bySpend ? { maxHourMicrons: maxNodes * anOffer().hourMicrons, maxNodes: 20 } : { maxNodes }
+      const fleet = Array.from({ length: many }, (_, i) => aNode(`n${i}`, 59.2))
+      const plan = planMachines(aQuestion({ nodes: fleet, waiting: [someJobs(100)], policy: { ...caps, minNodes: 12 } }))
+      assert.deepEqual([plan.keep.length, plan.remove.length], [Math.min(many, maxNodes), Math.max(0, many - maxNodes)])
+    }),
+  )
 })
 
 always('nothing is bought for jobs that fit nothing, and they are named', (input, plan) => {
