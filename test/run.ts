@@ -2,7 +2,8 @@ import { globSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { requireNode } from '#core/service/run.ts'
-import { runNode, startServices } from './harness/local-services.ts'
+import { startServices } from './harness/local-services.ts'
+import { runWatched } from './harness/watched.ts'
 
 /**
  * `node test/run.ts [--unit] [file…]`: starts the servers that integration tests need (beside any platform that
@@ -41,5 +42,5 @@ async function main(): Promise<number> {
 function nodeTest(files: string[], concurrency: number, env: Record<string, string>): Promise<number> {
   const parts = ['core', 'bus', 'store', 'gateway', 'scheduler', 'node-runner', 'cli']
   const coverage = ['--experimental-test-coverage', ...parts.map((part) => `--test-coverage-include=${part}/**`)]
-  return runNode(['--test', '--test-timeout=180000', `--test-concurrency=${concurrency}`, ...coverage, '--test-reporter=spec', ...files], env)
+  return runWatched(['--test', '--test-timeout=180000', `--test-concurrency=${concurrency}`, ...coverage, '--test-reporter=spec', ...files], env)
 }

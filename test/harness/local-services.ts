@@ -30,7 +30,7 @@ function servicesEnv(stateDir: string): Record<string, string> {
 }
 
 /** Runs node with these arguments in the root of the project, its output on ours; returns the exit code, 1 for a signal. */
-export function runNode(args: string[], env: Record<string, string>): Promise<number> {
+function runNode(args: string[], env: Record<string, string>): Promise<number> {
   const { promise, resolve, reject } = Promise.withResolvers<number>()
   const child = spawn(process.execPath, args, { cwd: ROOT, stdio: ['ignore', 'inherit', 'inherit'], env: { ...process.env, ...env } })
   child.on('error', reject)
