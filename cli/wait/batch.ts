@@ -30,7 +30,8 @@ export function createBatchWait(client: Client, print: Printer, project: string,
       if (!job) return undefined
       const explanation = await client.once(signal, 'GET /v1/jobs/:id/explain', { params: { id: job.id } })
       if (explanation.state !== 'queued' && explanation.state !== 'held') return undefined
-      return { subject: `${batchId}: ${waiting()} waiting, such as ${job.name ?? `item ${job.batchIndex}`}`, id: batchId, explanation }
+      const many = waiting() === 1 ? '1 job,' : `${waiting()} jobs, such as`
+      return { subject: `${batchId}: ${many} ${job.name ?? `item ${job.batchIndex}`}`, id: batchId, explanation }
     },
     tell: (told) => print.say(print.colour('dim', `rgrid: ${waitingText(told)}`)),
     trouble: (error) => print.say(`rgrid: why ${batchId} waits cannot be told: ${shown(errorText(error))}`),

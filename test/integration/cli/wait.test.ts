@@ -156,7 +156,7 @@ for (const [what, args] of [
     assert.equal(result.code, 0, result.stderr)
     const id = /batch_\w+/.exec(result.stderr)?.[0] ?? ''
     const said = result.stderr.split('\n').filter((text) => text.startsWith('rgrid: '))
-    assert.deepEqual(said, [`rgrid: ${id}: 2 waiting, such as a: waiting: there is no machine that could take it; ${BY_HAND} ${id}`])
+    assert.deepEqual(said, [`rgrid: ${id}: 2 jobs, such as a: waiting: there is no machine that could take it; ${BY_HAND} ${id}`])
     assert.deepEqual(
       result.stdout.split('\n').flatMap((text) => (text === '' ? [] : [(JSON.parse(text) as { name: string }).name])),
       what.endsWith('--json') ? ['a', 'b'] : [],
@@ -169,7 +169,7 @@ test('logs -f --batch says it beside the logs', async () => {
   for (let i = 0; i < 2; i++) await gateway.factory.job({ batchId: batch, batchIndex: i })
   const result = await rgrid(['logs', '-f', '--batch', batch], [[/no machine that could take it/, () => runNext('a\n', 'b\n')]])
   assert.deepEqual(result.stdout.split('\n').sort(), ['', 'item 0 | a', 'item 1 | b'])
-  assert.match(result.stderr, new RegExp(`^rgrid: ${batch}: 2 waiting, such as item 0: waiting: there is no machine`))
+  assert.match(result.stderr, new RegExp(`^rgrid: ${batch}: 2 jobs, such as item 0: waiting: there is no machine`))
 })
 
 test('Ctrl-C while it waits detaches as ever, and cancels where that was asked for', async () => {

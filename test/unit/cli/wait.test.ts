@@ -177,12 +177,12 @@ test('the line has the words of the explanation, and what to do where waiting al
 test('control characters in names and in what a provider said are shown, not obeyed, and it stays one line', () => {
   const { capacity } = REASONS
   const told: Waiting = {
-    subject: 'batch_1: 2 waiting, such as \u001b]0;a',
+    subject: 'batch_1: 2 jobs, such as \u001b]0;a',
     id: 'batch_1',
     explanation: explained({ code: 'capacity', details: { ...capacity.details, provider: 'h\u009bx' } }, 'waiting: it said\n\u001b[2J\u202eno'),
   }
   assert.equal(
     waitingText(told),
-    'batch_1: 2 waiting, such as \\x1b]0;a: waiting: it said\\x0a\\x1b[2J\\u202eno; it starts when a machine has room, or h\\x9bx allows more',
+    'batch_1: 2 jobs, such as \\x1b]0;a: waiting: it said\\x0a\\x1b[2J\\u202eno; it starts when a machine has room, or h\\x9bx allows more',
   )
 })
