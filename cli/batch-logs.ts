@@ -7,6 +7,7 @@ import { createPool } from './parallel.ts'
 import { withPrefix } from './prefixed-output.ts'
 import type { Printer } from './print.ts'
 import { readLog } from './read-log.ts'
+import { createBatchWait } from './wait/batch.ts'
 import { watch } from './watch.ts'
 
 /** How the logs of a batch are shown. */
@@ -55,9 +56,11 @@ export async function followBatchLogs(
       await listener.end()
     })
   }
+  const wait = createBatchWait(client, print, project, batchId)
   let batch: BatchView | undefined
   const look = async ({ events, look: anew }: Change) => {
     batch = await client.call('GET /v1/batches/:id', { params: { id: batchId } })
+    wait.show(batch)
     if (anew || batch.finishedAt !== null) for (const job of await jobsOf(client, project, batchId)) take(job)
     else {
       const started = new Set(events.flatMap(({ data }) => data.jobId ?? []))
@@ -65,7 +68,7 @@ export async function followBatchLogs(
     }
     return batch.finishedAt !== null
   }
-  await watch(client, print, { query: { batch: batchId, types: ['job.started', 'batch.completed'] }, look }, signal)
+  await watch(client, print, { query: { batch: batchId, types: ['job.started', 'batch.completed'] }, look }, signal).finally(() => wait.end())
   await pool.idle()
   signal.throwIfAborted()
   return batch as BatchView

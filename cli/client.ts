@@ -19,6 +19,8 @@ export interface Client {
    * that does no harm: what makes something carries an Idempotency-Key, the same one each time.
    */
   call<R extends RouteName>(route: R, ...request: RequestOf<R>): Promise<AnswerOf<R>>
+  /** Makes a call a single time, for who asks again anyway; rejects with the signal's reason when it is aborted. */
+  once<R extends RouteName>(signal: AbortSignal, route: R, ...request: RequestOf<R>): Promise<AnswerOf<R>>
   /** All items of a list, read page by page as they are taken. */
   all<R extends ListName>(route: R, ...request: RequestOf<R>): AsyncGenerator<ItemOf<R>>
   /** A response whose body is read by the caller. */
@@ -61,22 +63,41 @@ export function createClient(profile: Profile): Client {
     }
   }
 
-  async function call<R extends RouteName>(name: R, ...[given]: RequestOf<R>): Promise<AnswerOf<R>> {
+  /** The call, to be made as often as it takes: it carries the same key each time. */
+  function prepare<R extends RouteName>(name: R, ...[given]: RequestOf<R>): { harmless: boolean; send: (signal?: AbortSignal) => Promise<AnswerOf<R>> } {
     const route: Route = ROUTES[name]
     const { body, ...where } = (given ?? {}) as AnyRequest
     const { method, path } = addressOf(name, where)
-    const harmless = method === 'GET' || route.repeatable === true || route.idempotent === true
     const headers = {
       ...(body === undefined ? {} : { 'content-type': 'application/json' }),
       ...(route.idempotent ? { 'idempotency-key': randomUUID() } : {}),
     }
     const init = { headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) }
     const deadlineMs = route.idempotent ? SUBMIT_DEADLINE_MS : DEADLINE_MS
-    return again(harmless, async () => readJson(await request(method, path, { ...init, signal: AbortSignal.timeout(deadlineMs) })))
+    return {
+      harmless: method === 'GET' || route.repeatable === true || route.idempotent === true,
+      async send(outer) {
+        const deadline = AbortSignal.timeout(deadlineMs)
+        return readJson(await request(method, path, { ...init, signal: outer ? AbortSignal.any([outer, deadline]) : deadline }))
+      },
+    }
+  }
+
+  async function call<R extends RouteName>(name: R, ...request: RequestOf<R>): Promise<AnswerOf<R>> {
+    const { harmless, send } = prepare(name, ...request)
+    return again(harmless, () => send())
   }
 
   const client: Client = {
     call,
+    async once<R extends RouteName>(signal: AbortSignal, name: R, ...request: RequestOf<R>): Promise<AnswerOf<R>> {
+      try {
+        return await prepare(name, ...request).send(signal)
+      } catch (error) {
+        signal.throwIfAborted()
+        throw error
+      }
+    },
     async *all<R extends ListName>(name: R, ...[given]: RequestOf<R>): AsyncGenerator<ItemOf<R>> {
       let cursor: string | null = null
       do {

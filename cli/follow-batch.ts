@@ -8,6 +8,7 @@ import { listenForInterrupt } from './interrupt.ts'
 import { createPool } from './parallel.ts'
 import type { Printer } from './print.ts'
 import { createProgress, endedCount } from './progress.ts'
+import { createBatchWait } from './wait/batch.ts'
 import { watch } from './watch.ts'
 
 /** What is done while a batch goes on. */
@@ -35,9 +36,10 @@ export async function followBatch(client: Client, print: Printer, project: strin
   })
   const readEnded = createEndedReader(client, project, batch.id)
   const outputs = createOutputs(client, options)
+  const wait = createBatchWait(client, print, project, batch.id)
   let last: BatchView | undefined
   try {
-    await watch(client, print, { query: { batch: batch.id }, look }, interrupt.signal)
+    await watch(client, print, { query: { batch: batch.id }, look }, interrupt.signal).finally(() => wait.end())
     await outputs.idle()
     progress.end()
     return await summarise(client, print, project, last ?? batch, outputs.faults)
@@ -53,6 +55,7 @@ export async function followBatch(client: Client, print: Printer, project: strin
   async function look(): Promise<boolean> {
     last = await client.call('GET /v1/batches/:id', { params: { id: batch.id } })
     progress.show(last)
+    wait.show(last)
     for (const job of await readEnded(endedCount(last))) {
       if (options.json) print.json(job)
       if (job.state !== 'cancelled') outputs.fetch(job)

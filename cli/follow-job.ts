@@ -3,10 +3,10 @@ import { exitStatus } from '#core/job/outcome.ts'
 import type { Client } from './client.ts'
 import { adviseNext, describeFailure } from './describe.ts'
 import { fetchOutputs } from './download.ts'
-import { followJob } from './follow.ts'
 import { listenForInterrupt } from './interrupt.ts'
 import type { Printer } from './print.ts'
 import { createOutput, createQuiet } from './stream-output.ts'
+import { followSayingWhy } from './wait/job.ts'
 
 /** What is done while a job goes on, and when it has ended. */
 export interface JobOptions {
@@ -50,7 +50,8 @@ async function followOrDetach(client: Client, print: Printer, jobId: string, opt
     cancel: () => client.call('POST /v1/jobs/:id/cancel', { params: { id: jobId } }),
   })
   try {
-    return await followJob(client, jobId, options.json ? createQuiet(print) : createOutput(print), interrupt.signal)
+    const listener = options.json ? createQuiet(print) : createOutput(print)
+    return await followSayingWhy(client, print, { jobId, showsReason: !options.json }, listener, interrupt.signal)
   } catch (error) {
     if (!interrupt.signal.aborted) throw error
     await interrupt.left()

@@ -3,7 +3,7 @@ import { exitStatus } from '#core/job/outcome.ts'
 import { followBatchLogs, printBatchLogs } from '../batch-logs.ts'
 import { type Command, type Context, type OptionValues, text } from '../command.ts'
 import { parseCount, parseTime } from '../duration.ts'
-import { followJob, type Listener, type LogChoice } from '../follow.ts'
+import type { Listener, LogChoice } from '../follow.ts'
 import { sayFailure } from '../follow-job.ts'
 import { onlyArgument } from '../parse.ts'
 import { countsText } from '../progress.ts'
@@ -12,6 +12,7 @@ import { searchLogs } from '../search-logs.ts'
 import { createOutput } from '../stream-output.ts'
 import { withTimestamps } from '../timestamps.ts'
 import { UsageError } from '../usage-error.ts'
+import { type Followed, followSayingWhy } from '../wait/job.ts'
 
 /** `rgrid logs`. */
 export const logsCommand: Command = {
@@ -42,7 +43,8 @@ export const logsCommand: Command = {
     const id = onlyArgument(args, 'job')
     const choice = choiceOf(options)
     const listener = listenerOf(context, options)
-    if (options.follow === true) return untilInterrupted((signal) => follow(context, id, listener, choice, signal))
+    if (options.follow === true)
+      return untilInterrupted((signal) => follow(context, { jobId: id, choice, showsReason: options.json !== true }, listener, signal))
     for await (const { chunks } of readLog(context.client(), id, choice)) for (const chunk of chunks) await listener.chunk(chunk)
     return 0
   },
@@ -108,9 +110,9 @@ function listenerOf({ print }: Context, options: OptionValues): Listener {
   return options.timestamps === true ? withTimestamps(output) : output
 }
 
-async function follow({ client, print }: Context, id: string, listener: Listener, choice: LogChoice, signal: AbortSignal): Promise<number> {
-  const end = await followJob(client(), id, listener, signal, choice).finally(() => print.progress(''))
-  sayFailure(print, id, end)
+async function follow({ client, print }: Context, followed: Followed, listener: Listener, signal: AbortSignal): Promise<number> {
+  const end = await followSayingWhy(client(), print, followed, listener, signal).finally(() => print.progress(''))
+  sayFailure(print, followed.jobId, end)
   return exitStatus(end)
 }
 

@@ -94,6 +94,19 @@ test('it is given up after five times, with the words of the gateway', async () 
   assert.equal(asked.length, 5)
 })
 
+test('a call that is made once is not made again, and says when it may be', async () => {
+  const { client, asked } = await serve((response) => refuse(response, 503, 'unavailable', { 'retry-after': '7' }))
+  const asking = client.once(new AbortController().signal, 'GET /v1/jobs/:id/explain', { params: { id: 'job_1' } })
+  await assert.rejects(asking, { code: 'unavailable', retryAfterSeconds: 7 })
+  assert.equal(asked.length, 1)
+})
+
+test('a call that is made once ends with its signal', async () => {
+  const stop = new AbortController()
+  const { client } = await serve(() => stop.abort(new Error('it started')))
+  await assert.rejects(client.once(stop.signal, 'GET /v1/jobs/:id/explain', { params: { id: 'job_1' } }), { message: 'it started' })
+})
+
 test('what may do harm twice is not sent again once it may have been heard', async () => {
   const { client, asked } = await serve((response) => response.destroy())
   await assert.rejects(client.call('POST /v1/jobs/:id/cancel', { params: { id: 'job_1' } }), { code: 'unavailable' })
