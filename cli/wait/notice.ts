@@ -84,6 +84,7 @@ function capacityAdvice({ shortage, provider }: ReasonOf<'capacity'>['details'])
     case 'limit':
       return `it starts when a machine has room, or ${shown(provider)} allows more`
     case 'refused':
+    case 'boot_failing':
       return 'it starts when a machine has room; operators see what is wrong: rgrid nodes --cells'
     default:
       // Tried again without anybody's doing.
