@@ -30,18 +30,18 @@ make_key() {
   mv "$1.part" "$1"
 }
 
-# make_certificate FILE MODE OPTION...: the same. The names stand in no configuration of the machine's.
+# make_certificate FILE OPTION...: the same, with the extensions that come over standard input.
 make_certificate() {
   file=$1
-  mode=$2
-  shift 2
-  printf '[req]\ndistinguished_name=name\n[name]\n' | openssl req -config /dev/stdin -x509 -new -sha256 -out "$file.part" "$@"
-  chmod "$mode" "$file.part"
+  shift
+  openssl x509 -new -sha256 -extfile /dev/stdin -out "$file.part" "$@"
+  chmod 0644 "$file.part"
   mv "$file.part" "$file"
 }
 
 is_good() {
   [ -s "$certificate" ] || return 1
+  [ "$(openssl x509 -in "$certificate" -noout -pubkey)" = "$(openssl pkey -in "$key" -pubout)" ] || return 1
   openssl x509 -in "$certificate" -noout -checkend $((365 * 86400)) > /dev/null || return 1
   openssl verify -CAfile "$ca" -purpose sslserver "$verify" "$host" "$certificate" > /dev/null 2>&1
 }
@@ -49,14 +49,14 @@ is_good() {
 mkdir -p "$dir/nats-ca" "$dir/nats-tls"
 if [ ! -s "$ca" ]; then
   make_key "$ca_key"
-  make_certificate "$ca" 0644 -key "$ca_key" -days 7300 -subj "/CN=RGrid NATS CA" \
-    -addext basicConstraints=critical,CA:TRUE,pathlen:0 -addext keyUsage=critical,keyCertSign,cRLSign -addext subjectKeyIdentifier=hash
+  printf '%s\n' basicConstraints=critical,CA:TRUE,pathlen:0 keyUsage=critical,keyCertSign,cRLSign subjectKeyIdentifier=hash |
+    make_certificate "$ca" -key "$ca_key" -days 7300 -subj "/CN=RGrid NATS CA"
   say "made a CA"
 fi
 [ -s "$key" ] || make_key "$key"
 if ! is_good; then
-  make_certificate "$certificate" 0600 -CA "$ca" -CAkey "$ca_key" -key "$key" -days 1825 -subj "/CN=RGrid NATS" \
-    -addext basicConstraints=critical,CA:FALSE -addext keyUsage=critical,digitalSignature -addext extendedKeyUsage=serverAuth \
-    -addext "subjectAltName=$kind:$host,DNS:nats"
+  openssl pkey -in "$key" -pubout -out "$key.pub"
+  printf '%s\n' basicConstraints=critical,CA:FALSE keyUsage=critical,digitalSignature extendedKeyUsage=serverAuth "subjectAltName=$kind:$host,DNS:nats" |
+    make_certificate "$certificate" -CA "$ca" -CAkey "$ca_key" -force_pubkey "$key.pub" -days 1825 -subj "/CN=RGrid NATS"
   say "made a certificate for $host"
 fi

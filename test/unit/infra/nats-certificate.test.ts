@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { X509Certificate } from 'node:crypto'
+import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
@@ -73,6 +73,13 @@ function shortLived(dir: string): Buffer {
     ...['-subj', '/CN=RGrid NATS', '-addext', 'subjectAltName=IP:10.80.0.2,DNS:nats'],
   ])
 }
+
+test('a key that is gone is made anew, with a certificate for it', (t) => {
+  const { again, dir, read, server } = make((end) => t.after(end), '10.80.0.2')
+  rmSync(join(dir, 'nats-tls/server.key'))
+  assert.match(again(), /made a certificate/)
+  assert.ok(server().checkPrivateKey(createPrivateKey(read('nats-tls/server.key'))))
+})
 
 test('a CA that is gone is made anew, with a certificate of it', (t) => {
   const { again, dir, server, authority } = make((end) => t.after(end), '10.80.0.2')
