@@ -25,7 +25,13 @@ export function makeNatsCertificates(host: string): NatsCertificates {
   const dir = mkdtempSync(join(tmpdir(), 'rgrid-certificates-'))
   writeFileSync(join(dir, 'rgrid.env'), `API_DOMAIN=grid.example.com\nPUBLIC_HOST=${host}\n`)
   const again = () => execFileSync(SCRIPT, [dir], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
-  again()
+  const remove = () => rmSync(dir, { recursive: true, force: true })
+  try {
+    again()
+  } catch (error) {
+    remove()
+    throw error
+  }
   const caFile = join(dir, 'nats-ca.pem')
   const serverDir = join(dir, 'nats-tls')
   return {
@@ -38,6 +44,6 @@ export function makeNatsCertificates(host: string): NatsCertificates {
       rmSync(join(serverDir, 'server.pem'))
       again()
     },
-    remove: () => rmSync(dir, { recursive: true, force: true }),
+    remove,
   }
 }
