@@ -16,6 +16,7 @@ import { errorText } from '#core/errors.ts'
 import type { Log } from '#core/service/log.ts'
 import { decode, encode } from './codec.ts'
 import { inboxPrefix } from './subjects.ts'
+import { connectFault, tlsOptions } from './tls.ts'
 
 /** A connection to NATS with typed, checked messages. It reconnects for ever. */
 export interface Bus {
@@ -58,26 +59,53 @@ const RECONNECT: ConnectionOptions = {
   reconnectJitter: 250,
   pingInterval: 10_000,
   maxPingOut: 2,
-  waitOnFirstConnect: true,
   ignoreAuthErrorAbort: true,
 }
 
 /** How long one try to connect may take. */
 const CONNECT_MS = 5000
 
-/** Connects one of our services with its credentials file. Rejects when the server does not answer or accept it; `openBus` waits. */
-export async function connectService(options: { name: string; url: string; credsFile: string; log: Log }): Promise<Bus> {
-  const authenticator = credsAuthenticator(readFileSync(options.credsFile))
-  return wrap(
-    await connect({ ...RECONNECT, waitOnFirstConnect: false, timeout: CONNECT_MS, name: options.name, servers: options.url, authenticator }),
-    options.log,
-  )
+/** Where NATS is. */
+export interface BusAddress {
+  url: string
+  /** PEM of the CA that its certificate must be of; then `url` begins with tls://. */
+  ca?: string | undefined
 }
 
-/** Connects a node. `jwt` and `seed` are asked again at each connect, so that a renewed JWT is used. */
-export async function connectNode(options: { nodeId: string; url: string; jwt: () => string; seed: () => string; log: Log }): Promise<Bus> {
+/** Who one of our services is on the bus. */
+export interface ServiceOptions extends BusAddress {
+  name: string
+  credsFile: string
+  log: Log
+}
+
+/** Who a node is on the bus. `jwt` and `seed` are asked again at each connect, so that a renewed JWT is used. */
+export interface NodeOptions extends BusAddress {
+  nodeId: string
+  jwt: () => string
+  seed: () => string
+  log: Log
+}
+
+/** Connects one of our services with its credentials file. Rejects when the server does not answer or accept it; `openBus` waits. */
+export async function connectService(options: ServiceOptions): Promise<Bus> {
+  const authenticator = credsAuthenticator(readFileSync(options.credsFile))
+  return wrap(await connectTo(options, { name: options.name, authenticator }), options.log)
+}
+
+/** Connects a node. Rejects when the server does not answer or accept it; `openNodeBus` waits. */
+export async function connectNode(options: NodeOptions): Promise<Bus> {
   const authenticator = jwtAuthenticator(options.jwt, () => Buffer.from(options.seed()))
-  return wrap(await connect({ ...RECONNECT, name: options.nodeId, servers: options.url, authenticator, inboxPrefix: inboxPrefix(options.nodeId) }), options.log)
+  return wrap(await connectTo(options, { name: options.nodeId, authenticator, inboxPrefix: inboxPrefix(options.nodeId) }), options.log)
+}
+
+async function connectTo({ url, ca }: BusAddress, options: ConnectionOptions): Promise<NatsConnection> {
+  const tls = tlsOptions(url, ca)
+  try {
+    return await connect({ ...RECONNECT, timeout: CONNECT_MS, servers: url, ...(tls === undefined ? {} : { tls }), ...options })
+  } catch (error) {
+    throw connectFault(error, url, ca)
+  }
 }
 
 function wrap(connection: NatsConnection, log: Log): Bus {

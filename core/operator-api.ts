@@ -118,6 +118,7 @@ export const NodeCredential = Type.Object({
   jwt: Type.String(),
   expiresAt: Time,
   natsUrl: Type.String(),
+  natsCa: Type.Optional(Type.String({ description: 'PEM of the CA that NATS must prove itself by; `natsUrl` then begins with tls://.' })),
 })
 /** See the schema of the same name. */
 export type NodeCredential = Static<typeof NodeCredential>

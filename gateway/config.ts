@@ -1,4 +1,5 @@
 import { type Static, Type } from '@sinclair/typebox'
+import { BusCaEnv } from '#bus/tls.ts'
 import { SealerEnv } from '#core/sealer.ts'
 import { MetricsEnv } from '#core/service/config.ts'
 import { TracingEnv } from '#core/service/trace.ts'
@@ -11,7 +12,8 @@ export const GatewayEnv = Type.Object({
   RGRID_LISTEN: Type.String({ default: '127.0.0.1:8470', pattern: '^.+:\\d+$', description: 'address and port it listens on' }),
   ...HttpEnv,
   RGRID_DATABASE_URL: Type.String({ description: 'URL of the database as the role rgrid_gateway' }),
-  RGRID_NATS_URL: Type.String({ description: 'address of NATS, such as nats://127.0.0.1:8472' }),
+  RGRID_NATS_URL: Type.String({ description: 'address of NATS, such as tls://nats:4222, or nats://127.0.0.1:8472 without TLS' }),
+  ...BusCaEnv,
   RGRID_NATS_CREDS_FILE: Type.String({ description: 'path of gateway.creds' }),
   RGRID_NATS_NODE_URL: Type.Optional(Type.String({ description: 'address of NATS that nodes are told, where it differs from RGRID_NATS_URL' })),
   RGRID_NATS_ACCOUNT: Type.String({ description: 'public key of the NATS account (account.pub)' }),

@@ -28,6 +28,8 @@ export interface GatewayDeps {
   tracer: Tracer
   /** Address of NATS that nodes are told. */
   natsNodeUrl: string
+  /** PEM of the CA that nodes are told to check it by; absent: none of its own. */
+  natsCa?: string | undefined
   nodeJwtSeconds: number
   urlSeconds: number
   /** What an hour of a slot costs, in microns. */

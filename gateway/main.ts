@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { Value } from '@sinclair/typebox/value'
 import { meterBus } from '#bus/meters.ts'
 import { openBus } from '#bus/open.ts'
+import { busCa, tlsOptions } from '#bus/tls.ts'
 import { RUNTIMES, RuntimeOverrides, type RuntimeTable, withOverrides } from '#core/runtimes.ts'
 import { createSealer } from '#core/sealer.ts'
 import { ConfigError, listenAddress, readConfig } from '#core/service/config.ts'
@@ -24,12 +25,16 @@ import { createOidc } from './oidc/oidc.ts'
 async function main(): Promise<void> {
   const env = readConfig(GatewayEnv)
   const log = createLog('gateway', env.RGRID_LOG_LEVEL)
+  const natsCa = busCa(env)
+  const natsNodeUrl = env.RGRID_NATS_NODE_URL ?? env.RGRID_NATS_URL
+  tlsOptions(env.RGRID_NATS_URL, natsCa)
+  tlsOptions(natsNodeUrl, natsCa, 'RGRID_NATS_NODE_URL')
   const runtimes = readRuntimes(env.RGRID_RUNTIMES_FILE)
   const oidc = env.RGRID_OIDC_FILE === undefined ? undefined : createOidc(readOidcFile(env.RGRID_OIDC_FILE), { log })
   const stop = stopSignal()
   const db = await openDatabase(env.RGRID_DATABASE_URL, 20, log, stop)
   const objects = createObjects(objectsConfig(env))
-  const bus = await openBus({ name: 'gateway', url: env.RGRID_NATS_URL, credsFile: env.RGRID_NATS_CREDS_FILE, log }, stop)
+  const bus = await openBus({ name: 'gateway', url: env.RGRID_NATS_URL, ca: natsCa, credsFile: env.RGRID_NATS_CREDS_FILE, log }, stop)
   const metrics = createMetrics(env.RGRID_METRICS_LISTEN !== undefined)
   meterBus(metrics, bus)
   meterDb(metrics, db)
@@ -44,7 +49,8 @@ async function main(): Promise<void> {
     log,
     metrics,
     tracer: tracing.tracer,
-    natsNodeUrl: env.RGRID_NATS_NODE_URL ?? env.RGRID_NATS_URL,
+    natsNodeUrl,
+    natsCa,
     nodeJwtSeconds: env.RGRID_NODE_JWT_SECONDS,
     urlSeconds: env.RGRID_URL_SECONDS,
     slotHourMicrons: env.RGRID_SLOT_HOUR_MICRONS,

@@ -1,5 +1,6 @@
 import { availableParallelism, hostname, totalmem } from 'node:os'
 import { type Static, Type } from '@sinclair/typebox'
+import { BusCaEnv } from '#bus/tls.ts'
 import { parseAllowList } from '#core/allow-list.ts'
 import { parseBytes } from '#core/job/quantity.ts'
 import { ConfigError, MetricsEnv } from '#core/service/config.ts'
@@ -11,6 +12,9 @@ const seconds = (defaultValue: number, description: string, minimum = 0.1) => Ty
 export const RunnerEnv = Type.Object({
   RGRID_API_URL: Type.String({ description: 'address of the gateway' }),
   RGRID_ENROL_TOKEN: Type.Optional(Type.String({ description: 'one-time token; needed only while RGRID_NODE_DIR holds no identity' })),
+  RGRID_NATS_CA: Type.Optional(
+    Type.String({ ...BusCaEnv.RGRID_NATS_CA, description: `${BusCaEnv.RGRID_NATS_CA.description}; without it the one that the gateway names is taken` }),
+  ),
   RGRID_NODE_DIR: Type.String({ default: '/var/lib/rgrid', description: 'identity, work folders and unsent reports; on a disk with room for the jobs’ files' }),
   RGRID_NODE_NAME: Type.Optional(
     Type.String({ pattern: '^[A-Za-z0-9]([A-Za-z0-9.-]{0,61}[A-Za-z0-9])?$', description: 'a name for people; the host’s when absent' }),

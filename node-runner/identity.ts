@@ -17,6 +17,7 @@ const StoredIdentity = Type.Object({
   jwt: Type.String(),
   expiresAt: Type.String(),
   natsUrl: Type.String(),
+  natsCa: Type.Optional(Type.String()),
 })
 
 const NodeKey = Type.Pick(StoredIdentity, ['publicKey', 'seed'])
@@ -66,7 +67,8 @@ export async function renewIdentity(apiUrl: string, dir: string, identity: Ident
   const issuedAt = nowMs()
   const signature = signWithSeed(identity.seed, credentialProof(identity.nodeId, issuedAt))
   const credential = await post(`${apiUrl}/v1/nodes/${identity.nodeId}/credentials`, { issuedAt, signature })
-  return store(dir, { ...identity, ...credential })
+  // Where NATS is and its CA as the answer has them, not as they were.
+  return store(dir, { publicKey: identity.publicKey, seed: identity.seed, ...credential })
 }
 
 async function enrol(options: IdentityOptions): Promise<Identity> {

@@ -1,8 +1,9 @@
 import { mkdir, statfs } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import Docker from 'dockerode'
-import { connectNode } from '#bus/bus.ts'
 import { meterBus } from '#bus/meters.ts'
+import { openNodeBus } from '#bus/open.ts'
+import { busCa } from '#bus/tls.ts'
 import { parseAllowList } from '#core/allow-list.ts'
 import { errorText } from '#core/errors.ts'
 import { POWER_OFF_STATUS } from '#core/node.ts'
@@ -11,7 +12,7 @@ import { createLog, type Log } from '#core/service/log.ts'
 import { createLoop } from '#core/service/loop.ts'
 import { createMetrics, metricsListener } from '#core/service/metrics.ts'
 import { runMain, runServices } from '#core/service/run.ts'
-import { nowMs, untilAborted } from '#core/service/time.ts'
+import { nowMs } from '#core/service/time.ts'
 import { openTracing } from '#core/service/trace.ts'
 import { stopSignal } from '#core/service/wait.ts'
 import { createAgent } from './agent.ts'
@@ -45,6 +46,7 @@ async function main(): Promise<void> {
   const log = createLog('node-runner', env.RGRID_LOG_LEVEL)
   const stop = stopSignal()
   const { name, minFreeBytes, ...capacity } = nodeFacts(env)
+  const ownCa = busCa(env)
   const dir = resolve(env.RGRID_NODE_DIR)
   await mkdir(dir, { recursive: true, mode: 0o700 })
   const docker = new Docker()
@@ -67,7 +69,8 @@ async function main(): Promise<void> {
   const { nodeId } = identity
   deadman.heard()
   let halfLifeMs = (nowMs() + Date.parse(identity.expiresAt)) / 2
-  const bus = await untilAborted(connectNode({ nodeId, url: identity.natsUrl, jwt: () => identity.jwt, seed: () => identity.seed, log }), stop)
+  const nats = { url: identity.natsUrl, ca: ownCa ?? identity.natsCa }
+  const bus = await openNodeBus({ nodeId, ...nats, jwt: () => identity.jwt, seed: () => identity.seed, log }, stop)
   const metrics = createMetrics(env.RGRID_METRICS_LISTEN !== undefined)
   meterBus(metrics, bus)
   const meters = createRunnerMeters(metrics)

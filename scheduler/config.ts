@@ -1,4 +1,5 @@
 import { type Static, Type } from '@sinclair/typebox'
+import { BusCaEnv } from '#bus/tls.ts'
 import { SealerEnv } from '#core/sealer.ts'
 import { MetricsEnv } from '#core/service/config.ts'
 import { TracingEnv } from '#core/service/trace.ts'
@@ -12,7 +13,8 @@ import { MachinesEnv } from './machines/config.ts'
 /** What the scheduler reads from its environment (docs/CONFIGURATION.md). */
 export const SchedulerEnv = Type.Object({
   RGRID_DATABASE_URL: Type.String({ description: 'URL of the database as the role rgrid_scheduler' }),
-  RGRID_NATS_URL: Type.String({ description: 'address of NATS, such as nats://127.0.0.1:8472' }),
+  RGRID_NATS_URL: Type.String({ description: 'address of NATS, such as tls://nats:4222, or nats://127.0.0.1:8472 without TLS' }),
+  ...BusCaEnv,
   RGRID_NATS_CREDS_FILE: Type.String({ description: 'path of scheduler.creds' }),
   ...ObjectsEnv,
   ...SealerEnv,

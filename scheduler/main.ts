@@ -2,6 +2,7 @@ import { Control } from '#bus/messages/node.ts'
 import { meterBus } from '#bus/meters.ts'
 import { openBus } from '#bus/open.ts'
 import { controlSubject } from '#bus/subjects.ts'
+import { busCa, tlsOptions } from '#bus/tls.ts'
 import { DEFAULT_POOL, wakeNodes } from '#bus/wake.ts'
 import { createSealer } from '#core/sealer.ts'
 import { readConfig } from '#core/service/config.ts'
@@ -50,6 +51,8 @@ import { createWebhooks } from './webhooks/worker.ts'
 
 async function main(): Promise<void> {
   const env = readConfig(SchedulerEnv)
+  const natsCa = busCa(env)
+  tlsOptions(env.RGRID_NATS_URL, natsCa)
   const targets = webhookTargets(env)
   const sealer = createSealer(env.RGRID_SECRET_KEYS)
   const log = createLog('scheduler', env.RGRID_LOG_LEVEL)
@@ -60,7 +63,7 @@ async function main(): Promise<void> {
   const claimStore = createClaimStore(env.RGRID_DATABASE_URL)
   const objects = createObjects(objectsConfig(env))
   const logLimits = { bytes: env.RGRID_LOG_STREAM_BYTES, hours: env.RGRID_LOG_STREAM_HOURS }
-  const bus = await openBus({ name: 'scheduler', url: env.RGRID_NATS_URL, credsFile: env.RGRID_NATS_CREDS_FILE, log, logLimits }, stop)
+  const bus = await openBus({ name: 'scheduler', url: env.RGRID_NATS_URL, ca: natsCa, credsFile: env.RGRID_NATS_CREDS_FILE, log, logLimits }, stop)
 
   const leader = createLeader({ url: env.RGRID_DATABASE_URL, key: LEADER_KEY, log })
   const presence = createPresence(db, log, leader.isLeader)

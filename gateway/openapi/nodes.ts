@@ -76,6 +76,7 @@ const CREDENTIAL: NodeCredential = {
   jwt: 'eyJ0eXAiOiJKV1QiLCJhbGciOiJlZDI1NTE5LW5rZXkifQ.….…',
   expiresAt: '2026-11-23T11:00:00.000Z',
   natsUrl: 'tls://nats.example.com:4222',
+  natsCa: '-----BEGIN CERTIFICATE-----\n…\n-----END CERTIFICATE-----\n',
 }
 const DIAGNOSIS: Diagnosis = {
   ok: true,

@@ -30,6 +30,7 @@ export const nodeDoorRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (ap
       jwt: await mintNodeJwt(deps.minter, node, expiresAtMs),
       expiresAt: new Date(expiresAtMs).toISOString(),
       natsUrl: deps.natsNodeUrl,
+      ...(deps.natsCa === undefined ? {} : { natsCa: deps.natsCa }),
     }
   }
 

@@ -28,6 +28,14 @@ if ! ssh "$host" 'test -s /etc/rgrid/hcloud-token'; then
   exit 1
 fi
 
+say "looking after the certificate of NATS"
+made=$(ssh "$host" '/opt/rgrid/infra/hetzner/nats-certificate.sh')
+
 say "starting"
 ssh "$host" 'cd /opt/rgrid && docker compose --env-file /etc/rgrid/rgrid.env up -d --wait --remove-orphans'
+# NATS takes a certificate that was made anew without a restart; who is connected is back within a second.
+if [ -n "$made" ]; then
+  say "$made"
+  ssh "$host" 'cd /opt/rgrid && docker compose --env-file /etc/rgrid/rgrid.env kill -s HUP nats'
+fi
 say "the API key of project default: ssh $host 'cd /opt/rgrid && docker compose --env-file /etc/rgrid/rgrid.env run --rm --no-deps -T setup cat /operator/api-key'"

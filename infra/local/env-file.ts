@@ -20,6 +20,7 @@ export function writeEnvFile(settings: Settings, connections: Connections): void
     RGRID_SCHEDULER_DATABASE_URL: connections.schedulerDatabaseUrl,
     RGRID_NATS_URL: connections.natsUrl,
     RGRID_NATS_TRUST_DIR: connections.trustDir,
+    ...(settings.given.nats?.caFile ? { RGRID_NATS_CA_FILE: settings.given.nats.caFile } : {}),
     RGRID_S3_URL: connections.s3.url,
     RGRID_S3_BUCKET: connections.s3.bucket,
     RGRID_S3_REGION: connections.s3.region,

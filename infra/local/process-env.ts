@@ -8,11 +8,13 @@ import type { Settings } from './settings.ts'
 export function processEnv(settings: Settings, connections: Connections): Record<ProcessName, Record<string, string>> {
   const trust = (file: string) => join(connections.trustDir, file)
   const objects = objectsEnv(settings, connections)
+  const natsCaFile = settings.given.nats?.caFile
+  const nats = { RGRID_NATS_URL: connections.natsUrl, ...(natsCaFile === undefined ? {} : { RGRID_NATS_CA_FILE: natsCaFile }) }
   return {
     gateway: {
       RGRID_LISTEN: `127.0.0.1:${settings.ports.api.number}`,
       RGRID_DATABASE_URL_FILE: secretPath(settings, 'gateway-database-url'),
-      RGRID_NATS_URL: connections.natsUrl,
+      ...nats,
       RGRID_NATS_CREDS_FILE: trust('gateway.creds'),
       RGRID_NATS_NODE_URL: connections.natsUrl,
       RGRID_NATS_ACCOUNT_FILE: trust('account.pub'),
@@ -23,7 +25,7 @@ export function processEnv(settings: Settings, connections: Connections): Record
     },
     scheduler: {
       RGRID_DATABASE_URL_FILE: secretPath(settings, 'scheduler-database-url'),
-      RGRID_NATS_URL: connections.natsUrl,
+      ...nats,
       RGRID_NATS_CREDS_FILE: trust('scheduler.creds'),
       RGRID_SECRET_KEYS_FILE: secretPath(settings, 'secret-keys'),
       ...metricsAt(1),

@@ -1,7 +1,8 @@
-import { mkdirSync } from 'node:fs'
-import { connect } from 'node:net'
+import { mkdirSync, readFileSync } from 'node:fs'
+import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { addAbortSignal } from 'node:stream'
+import { connect as connectTls } from 'node:tls'
 import type Docker from 'dockerode'
 import { assertRunning, runContainer, type ServiceContainer } from './container.ts'
 import type { EnsureImage } from './images.ts'
@@ -36,7 +37,7 @@ export async function startServices(settings: Settings, docker: Docker, images: 
       'NATS',
       !!given.nats,
       () => nats(settings, images, connections),
-      (limit) => probeNats(connections.natsUrl, limit),
+      (limit) => probeNats(connections.natsUrl, given.nats?.caFile, limit),
     ),
     start(
       'S3',
@@ -108,20 +109,22 @@ async function probePostgres(url: string, signal: AbortSignal): Promise<void> {
   message.writeUInt32BE(message.length, 0)
   message.writeUInt32BE(3 << 16, 4)
   names.copy(message, 8)
-  const answer = await firstAnswer(hostname, Number(port || 5432), signal, message)
+  const answer = await firstAnswer(connect({ host: hostname, port: Number(port || 5432) }), signal, message)
   if (answer.includes('57P03')) throw new Error('it is starting up')
   if (answer[0] !== 'R' && answer[0] !== 'E') throw new Error('it is not a PostgreSQL server')
 }
 
-async function probeNats(url: string, signal: AbortSignal): Promise<void> {
-  const { hostname, port } = new URL(url)
-  const greeting = await firstAnswer(hostname, Number(port || 4222), signal)
+async function probeNats(url: string, caFile: string | undefined, signal: AbortSignal): Promise<void> {
+  const { protocol, hostname, port } = new URL(url)
+  const at = { host: hostname, port: Number(port || 4222) }
+  const ca = caFile === undefined ? {} : { ca: readFileSync(caFile) }
+  const greeting = await firstAnswer(protocol === 'tls:' ? connectTls({ ...at, ...ca }) : connect(at), signal)
   if (!greeting.startsWith('INFO ')) throw new Error('it is not a NATS server')
 }
 
 // A published port accepts before the server inside listens, so what the server says is what counts.
-async function firstAnswer(host: string, port: number, signal: AbortSignal, message?: Buffer): Promise<string> {
-  const socket = addAbortSignal(signal, connect({ host, port }))
+async function firstAnswer(socket: Socket, signal: AbortSignal, message?: Buffer): Promise<string> {
+  addAbortSignal(signal, socket)
   try {
     if (message) socket.write(message)
     return await new Promise<string>((resolve, reject) => {

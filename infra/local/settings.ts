@@ -27,10 +27,11 @@ export interface Settings {
   nodes: 'here' | 'local' | 'bought'
 }
 
-/** An existing NATS that trusts the operator in `trustDir`. */
+/** An existing NATS that trusts the operator in `trustDir`; one at a tls:// address proves itself by the CA in `caFile`. */
 export interface GivenNats {
   url: string
   trustDir: string
+  caFile?: string
 }
 
 /** An existing S3 server. */
@@ -81,7 +82,8 @@ function readGiven(env: NodeJS.ProcessEnv, ports: Settings['ports'], faults: str
   if (postgresAdminUrl) given.postgresAdminUrl = postgresAdminUrl
   const natsUrl = address(env.RGRID_NATS_URL, ports.nats)
   if (natsUrl) {
-    if (env.RGRID_NATS_TRUST_DIR) given.nats = { url: natsUrl, trustDir: resolve(env.RGRID_NATS_TRUST_DIR) }
+    const ca = env.RGRID_NATS_CA_FILE ? { caFile: resolve(env.RGRID_NATS_CA_FILE) } : {}
+    if (env.RGRID_NATS_TRUST_DIR) given.nats = { url: natsUrl, trustDir: resolve(env.RGRID_NATS_TRUST_DIR), ...ca }
     else faults.push('RGRID_NATS_URL needs RGRID_NATS_TRUST_DIR, the folder with the operator that the server trusts')
   }
   const s3Url = address(env.RGRID_S3_URL, ports.s3)

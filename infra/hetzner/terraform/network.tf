@@ -6,7 +6,7 @@ locals {
   labels        = { "rgrid-part" = "control", "rgrid-control" = var.installation }
 }
 
-# NATS is spoken only here. Jobs cannot reach it: private ranges are closed to them on every node.
+# NATS is spoken only here, and with TLS. Jobs cannot reach it: private ranges are closed to them on every node.
 resource "hcloud_network" "main" {
   name     = var.installation
   ip_range = "10.80.0.0/16"

@@ -7,6 +7,7 @@ import { sql } from 'slonik'
 import { createDbPool, type DatabasePool } from '#store/pool.ts'
 import { type Cable, startCable } from '../../harness/cable.ts'
 import { createTestDatabase, type TestDatabase } from '../../harness/database.ts'
+import { makeNatsCertificates, type NatsCertificates } from '../../harness/nats-certificates.ts'
 import { freePorts } from '../../harness/ports.ts'
 import { startProcess } from '../../harness/process.ts'
 import { testServices } from '../../harness/services.ts'
@@ -14,13 +15,16 @@ import { testServices } from '../../harness/services.ts'
 let database: TestDatabase
 let admin: DatabasePool
 let dir: string
+let certificates: NatsCertificates
 before(async () => {
   database = await createTestDatabase()
   admin = await createDbPool(database.adminUrl, 1)
   dir = mkdtempSync(join(tmpdir(), 'rgrid-boot-'))
+  certificates = makeNatsCertificates('127.0.0.1')
 })
 after(async () => {
   rmSync(dir, { recursive: true, force: true })
+  certificates.remove()
   await admin.end()
   await database.drop()
 })
@@ -139,6 +143,21 @@ for (const [what, env, fits] of [
     /^Postgres cannot be used: database "none" does not exist/m,
   ],
   ['a credential that NATS does not accept', () => ({ RGRID_NATS_CREDS_FILE: foreignCreds() }), /^NATS cannot be used: .*[Aa]uthorization/m],
+  [
+    'a NATS without TLS, where there is a CA for it,',
+    () => ({ RGRID_NATS_CA_FILE: certificates.caFile, RGRID_NATS_URL: testServices().natsUrl.replace('nats:', 'tls:') }),
+    /^NATS cannot be used: NATS does not begin with TLS, .*handshake_first: true$/m,
+  ],
+  [
+    'an address of NATS that is not tls://, where there is a CA for it,',
+    () => ({ RGRID_NATS_CA_FILE: certificates.caFile }),
+    /- RGRID_NATS_URL must begin with tls:\/\//,
+  ],
+  [
+    'a CA of NATS that is none',
+    () => ({ RGRID_NATS_CA_FILE: `${testServices().natsTrustDir}/account.pub` }),
+    /- RGRID_NATS_CA is not usable: it holds no certificate/,
+  ],
   ['a credential that is not there', () => ({ RGRID_NATS_CREDS_FILE: '/nowhere.creds' }), /^NATS cannot be used: .*\/nowhere.creds/m],
 ] as const) {
   test(`${what} ends the process at once, with a sentence`, async (t) => {
@@ -148,6 +167,19 @@ for (const [what, env, fits] of [
     assert.doesNotMatch(scheduler.output(), /waiting for it|^ {4}at /m)
   })
 }
+
+test('a gateway that would tell nodes a plain address, where there is a CA for it, ends at once', async (t) => {
+  const { natsUrl } = testServices()
+  const gateway = startProcess('gateway', {
+    RGRID_DATABASE_URL: database.gatewayUrl,
+    RGRID_NATS_CA_FILE: certificates.caFile,
+    RGRID_NATS_URL: natsUrl.replace('nats:', 'tls:'),
+    RGRID_NATS_NODE_URL: natsUrl,
+  })
+  t.after(() => gateway.stop())
+  assert.equal(await gateway.ended, 1)
+  assert.match(gateway.output(), /- RGRID_NATS_NODE_URL must begin with tls:\/\//)
+})
 
 test('a newer schema ends the process at once, with what to do', async (t) => {
   await admin.query(sql.unsafe`insert into migrations (name, run_on) values ('9999_from_the_future', now())`)

@@ -1,17 +1,31 @@
 import assert from 'node:assert/strict'
-import { readdirSync, readFileSync } from 'node:fs'
+import { X509Certificate } from 'node:crypto'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { join } from 'node:path'
-import { test } from 'node:test'
+import { basename, dirname, join, relative } from 'node:path'
+import { after, test } from 'node:test'
 import { parse as parseYaml } from 'yaml'
 import { GatewayEnv } from '../../../gateway/config.ts'
 import { SchedulerEnv } from '../../../scheduler/config.ts'
+import { makeNatsCertificates, type NatsCertificates } from '../../harness/nats-certificates.ts'
 
 // Not imported: its types would bring those of browsers, which clash with Node's.
 const { parse: parseHcl } = createRequire(import.meta.url)('@cdktf/hcl2json') as { parse(name: string, text: string): Promise<Record<string, unknown>> }
 
-const FOLDER = join(import.meta.dirname, '../../../infra/hetzner')
+const ROOT = join(import.meta.dirname, '../../..')
+const FOLDER = join(ROOT, 'infra/hetzner')
 const TERRAFORM = join(FOLDER, 'terraform')
+/** The control server's address in its network. */
+const CONTROL_IP = '10.80.0.2'
+
+let certificates: NatsCertificates | undefined
+after(() => certificates?.remove())
+
+/** What nats-certificate.sh makes on the control server in /etc/rgrid. */
+function natsCertificates(): NatsCertificates {
+  certificates ??= makeNatsCertificates(CONTROL_IP)
+  return certificates
+}
 
 interface Module {
   text: string
@@ -113,6 +127,63 @@ test('each variable that the control server sets is one that its process reads',
       for (const variable of variables) assert.ok(variable.replace(/_FILE$/, '') in schema.properties, `${file}: ${name} does not read ${variable}`)
     }
   }
+})
+
+interface Service {
+  command?: string[]
+  environment?: Record<string, string>
+  volumes?: string[]
+}
+
+/** A compose file's services. */
+function servicesOf(path: string): Record<string, Service> {
+  return parseYaml(readFileSync(path, 'utf8'), { merge: true }).services
+}
+
+/** Path in the container → path on the machine, of both compose files. */
+function mountsOf(name: string): Map<string, string> {
+  const volumes = [join(ROOT, 'compose.yaml'), join(FOLDER, 'compose.hetzner.yaml')].flatMap((path) => servicesOf(path)[name]?.volumes ?? [])
+  return new Map(volumes.map((volume) => volume.split(':')).map(([source = '', target = '']) => [target, source]))
+}
+
+test('NATS has the configuration with TLS, and in its container what that names', () => {
+  const mounts = mountsOf('nats')
+  const [, conf = ''] = servicesOf(join(FOLDER, 'compose.hetzner.yaml')).nats?.command ?? []
+  const text = readFileSync(join(ROOT, mounts.get(conf) ?? ''), 'utf8')
+  assert.match(text, /^tls \{[^}]*handshake_first: true/m)
+  const [, included = ''] = /^include "(.*)"$/m.exec(text) ?? []
+  assert.equal(mounts.get(join(dirname(conf), included)), './infra/nats/nats-server.conf')
+  const made = natsCertificates()
+  for (const name of ['cert_file', 'key_file']) {
+    const [, path = ''] = new RegExp(`${name}: "(.*)"`).exec(text) ?? []
+    const folder = mounts.get(dirname(path)) ?? ''
+    assert.ok(existsSync(join(made.dir, relative('/etc/rgrid', folder), basename(path))), `${path} is nowhere`)
+  }
+  assert.ok(![...mounts.values()].some((source) => source.includes('nats-ca')), 'the key of the CA has no business there')
+})
+
+test('who connects to NATS does so by TLS, by a name of the certificate and with the CA', () => {
+  const made = natsCertificates()
+  const certificate = new X509Certificate(readFileSync(join(made.serverDir, 'server.pem')))
+  const services = servicesOf(join(FOLDER, 'compose.hetzner.yaml'))
+  for (const name of ['gateway', 'scheduler']) {
+    const { RGRID_NATS_URL: url = '', RGRID_NATS_CA_FILE: ca = '' } = services[name]?.environment ?? {}
+    assert.equal(new URL(url).protocol, 'tls:')
+    assert.ok(certificate.checkHost(new URL(url).hostname))
+    assert.equal(mountsOf(name).get(ca), join('/etc/rgrid', relative(made.dir, made.caFile)))
+  }
+  // PUBLIC_HOST is what the script takes, too.
+  const nodes = services.gateway?.environment?.RGRID_NATS_NODE_URL ?? ''
+  assert.match(nodes, /^tls:\/\/\$\{PUBLIC_HOST\}:/)
+  assert.ok(certificate.checkIP(CONTROL_IP))
+})
+
+test('the certificate is there before NATS is, and the machine has what makes it', () => {
+  const deploy = readFileSync(join(FOLDER, 'deploy.sh'), 'utf8')
+  const at = (text: string) => deploy.indexOf(text)
+  assert.ok(at('rsync ') < at('infra/hetzner/nats-certificate.sh') && at('infra/hetzner/nats-certificate.sh') < at(' up -d'))
+  assert.match(readFileSync(join(TERRAFORM, 'control.yaml.tftpl'), 'utf8'), /^packages: \[.*\bopenssl\b/m)
+  assert.match(readFileSync(join(TERRAFORM, 'network.tf'), 'utf8'), new RegExp(`control_ip += "${CONTROL_IP}"`))
 })
 
 test('nodes are behind the firewall of the label that the scheduler gives them', async () => {

@@ -49,6 +49,11 @@ test('services that are there already are taken as given', () => {
   })
 })
 
+test('a NATS with TLS that is there already is given with the file of its CA', () => {
+  const { given } = read({ RGRID_NATS_URL: 'tls://bus:4222', RGRID_NATS_TRUST_DIR: '/trust', RGRID_NATS_CA_FILE: '/etc/ca.pem' })
+  assert.deepEqual(given.nats, { url: 'tls://bus:4222', trustDir: '/trust', caFile: '/etc/ca.pem' })
+})
+
 test("a shell that has sourced the instance's own env file changes nothing", () => {
   const own = {
     RGRID_POSTGRES_ADMIN_URL: 'postgres://postgres:x@127.0.0.1:8471/rgrid',
