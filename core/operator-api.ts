@@ -57,7 +57,7 @@ export const CellView = Type.Object({
   arch: words(ARCHITECTURES),
   slots: Type.Integer(),
   memoryBytes: Type.Integer(),
-  hourMicrons: Type.Integer(),
+  hourMicrons: maybe(Type.Integer({ description: 'null: the provider says no price, and it is not bought.' })),
   available: Type.Boolean(),
   error: maybe(Type.Object({ code: Type.String(), message: maybe(Type.String()), at: maybe(Time) }, { description: 'The last one.' })),
   retryAt: maybe(Time),

@@ -15,7 +15,7 @@ const CellRow = row(
     arch: Type.Unsafe<CellView['arch']>(Type.String()),
     slots: Type.Number(),
     memory_bytes: Type.Number(),
-    hour_microns: Type.Number(),
+    hour_microns: maybe(Type.Number()),
     available: Type.Boolean(),
     error_code: maybe(Type.String()),
     error_message: maybe(Type.String()),

@@ -11,7 +11,8 @@ export interface Seller {
 export interface Priced {
   serverType: string
   location: string
-  hourMicrons: number
+  /** null: not known; the last price holds. */
+  hourMicrons: number | null
 }
 
 /**
@@ -19,8 +20,9 @@ export interface Priced {
  * ends it. Kinds that are not in the list keep their last price, as machines of them may still be there.
  */
 export async function recordPrices(db: DatabasePool, seller: Seller, offers: readonly Priced[]): Promise<void> {
-  if (offers.length === 0) return
-  const list = JSON.stringify(offers.map(({ serverType, location, hourMicrons }) => ({ serverType, location, hourMicrons })))
+  const priced = offers.filter((offer) => offer.hourMicrons !== null)
+  if (priced.length === 0) return
+  const list = JSON.stringify(priced.map(({ serverType, location, hourMicrons }) => ({ serverType, location, hourMicrons })))
   const offered = sql.fragment`
     select distinct on (o."serverType", o.location) o."serverType" as server_type, o.location, o."hourMicrons" as hour_microns
     from jsonb_to_recordset(${list}::jsonb) as o("serverType" text, location text, "hourMicrons" bigint)`

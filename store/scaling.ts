@@ -6,7 +6,8 @@ import type { Db } from './pool.ts'
 import { row } from './row.ts'
 
 /** What can be bought, as it is written down for people. */
-export interface CellRow extends MachineKind {
+export interface CellRow extends Omit<MachineKind, 'hourMicrons'> {
+  hourMicrons: number | null
   available: boolean
   error: { code: string; message: string; retryAtMs: number | null } | null
 }
@@ -104,17 +105,17 @@ export async function readScaling(db: Db, provider: string): Promise<Scaling | u
 export async function recordDecision(
   db: Db,
   provider: string,
-  decision: { missingSlots: number; shortage: { code: string; detail: string } | null; bootSeconds: number; bought: boolean },
+  decision: { missingSlots: number; shortage: { code: string; detail: string } | null; bootSeconds: number; bought: boolean; leftMicrons: number | null },
 ): Promise<void> {
-  const { missingSlots, shortage, bootSeconds, bought } = decision
+  const { missingSlots, shortage, bootSeconds, bought, leftMicrons } = decision
   const [code, detail] = [shortage?.code ?? null, shortage?.detail ?? null]
   const kept = sql.fragment`s.provider = excluded.provider and s.paused_until > now()`
   await db.query(sql.unsafe`
-    insert into scaling as s (provider, missing_slots, shortage_code, shortage_detail, shortage_since, boot_seconds, bought_at)
-    values (${provider}, ${missingSlots}, ${code}, ${detail}, case when ${code}::text is not null then now() end, ${bootSeconds},
+    insert into scaling as s (provider, missing_slots, shortage_code, shortage_detail, shortage_since, boot_seconds, left_microns, bought_at)
+    values (${provider}, ${missingSlots}, ${code}, ${detail}, case when ${code}::text is not null then now() end, ${bootSeconds}, ${leftMicrons},
       case when ${bought} then now() end)
     on conflict (one) do update set provider = excluded.provider, decided_at = now(), missing_slots = excluded.missing_slots,
-      boot_seconds = excluded.boot_seconds, bought_at = coalesce(excluded.bought_at, s.bought_at),
+      boot_seconds = excluded.boot_seconds, left_microns = excluded.left_microns, bought_at = coalesce(excluded.bought_at, s.bought_at),
       shortage_code = case when ${kept} then s.shortage_code else excluded.shortage_code end,
       shortage_detail = case when ${kept} then s.shortage_detail else excluded.shortage_detail end,
       shortage_since = case when ${kept} or s.shortage_code = excluded.shortage_code then s.shortage_since else excluded.shortage_since end,

@@ -12,12 +12,20 @@ export interface Offer extends Cell {
   slots: number
   /** For jobs: the machine's memory without what the system takes. */
   memoryBytes: number
-  /** Everything that an hour costs, address included, net, in microns. */
-  hourMicrons: number
+  /** Everything that an hour costs, address included, net, in microns; null: not known, and then it is not available. */
+  hourMicrons: number | null
   /** False: not to be ordered now (out of stock, withdrawn, or it failed lately). */
   available: boolean
   /** Why it is not available. */
   error?: { code: string; message: string; retryAtMs: number | null } | undefined
+}
+
+/** An offer whose price is known. */
+export type Priced = Offer & { hourMicrons: number }
+
+/** Whether it can be ordered now. */
+export function isForSale(offer: Offer): offer is Priced {
+  return offer.available && offer.hourMicrons !== null
 }
 
 /** A machine to be bought. The name is made of the node's id, so that a repeated order meets the first one. */

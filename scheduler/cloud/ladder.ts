@@ -52,7 +52,7 @@ function offerOf(cell: CatalogueCell, options: LadderOptions, fault: Fault | nul
     arch: cell.arch,
     slots: cell.cores,
     memoryBytes: Math.floor((cell.memoryBytes * JOB_MEMORY_PERCENT) / 100),
-    hourMicrons: (cell.hourMicrons ?? 0) + (addressMicrons ?? 0),
+    hourMicrons: isPrice(cell.hourMicrons) && addressMicrons !== null ? cell.hourMicrons + addressMicrons : null,
     available: error === undefined,
     error,
   }
@@ -61,10 +61,13 @@ function offerOf(cell: CatalogueCell, options: LadderOptions, fault: Fault | nul
 function errorOf(cell: CatalogueCell, addressMicrons: number | null, fault: Fault | null, nowMs: number): Offer['error'] {
   const where = `${cell.serverType} in ${cell.location}`
   if (cell.withdrawnAtMs !== null && cell.withdrawnAtMs <= nowMs) return { code: 'withdrawn', message: `${where} cannot be ordered any more`, retryAtMs: null }
-  if (cell.hourMicrons === null) return { code: 'no_price', message: `${where} has no price`, retryAtMs: null }
-  // Nothing is free there: at a price of 0 the cap of what machines may cost would bound nothing.
-  if (cell.hourMicrons === 0) return { code: 'no_price', message: `${where} is said to cost nothing, which is not believed`, retryAtMs: null }
+  if (!isPrice(cell.hourMicrons)) return { code: 'no_price', message: `${where} has no price`, retryAtMs: null }
   if (addressMicrons === null) return { code: 'no_price', message: `an IPv4 address in ${cell.location} has no price`, retryAtMs: null }
   if (fault) return fault
   return cell.available ? undefined : { code: 'unavailable', message: `${where} is out of stock`, retryAtMs: null }
+}
+
+/** Nothing is free there: at a price of 0 the cap of what machines may cost would bound nothing. */
+function isPrice(hourMicrons: number | null): hourMicrons is number {
+  return hourMicrons !== null && hourMicrons > 0
 }

@@ -22,7 +22,7 @@ export interface Stock {
  * cell, or the dearest one when it is offered no more. `except`: the name of the machine that is asked for.
  */
 export function takeStock(rows: readonly Counted[], servers: readonly Server[], offers: readonly Offer[], withPlanned: boolean, except?: string): Stock {
-  const dearest = Math.max(0, ...offers.map((offer) => offer.hourMicrons))
+  const dearest = Math.max(0, ...offers.map((offer) => offer.hourMicrons ?? 0))
   const isListed = (row: Counted) => servers.some((server) => server.name === row.name)
   const there = rows.filter((row) => !row.ended)
   const counted = there.filter((row) => row.name !== except && (withPlanned || !row.planned || isListed(row)))

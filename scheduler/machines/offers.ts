@@ -1,10 +1,11 @@
 import { errorText } from '#core/errors.ts'
+import type { Architecture } from '#core/node.ts'
 import type { Log } from '#core/service/log.ts'
 import { monotonicMs } from '#core/service/time.ts'
 import type { DatabasePool } from '#store/pool.ts'
 import { recordPrices } from '#store/prices.ts'
 import { cellFaults, recordOffers } from '#store/scaling.ts'
-import type { Cell, Cloud, Offer } from '../cloud/cloud.ts'
+import { type Cell, type Cloud, isForSale, type Offer, type Priced } from '../cloud/cloud.ts'
 
 /** What can be bought now. */
 export interface Offers {
@@ -15,15 +16,16 @@ export interface Offers {
 /** Types and prices change on some days; each look costs several calls. */
 const EVERY_MS = 10 * 60_000
 const FAILED_MS = 30_000
+const WRONG_ARCH = { code: 'arch', message: 'images of jobs are for another architecture (RGRID_IMAGE_ARCH)', retryAtMs: null }
 
-/** See the interface. What is offered is written down for people. */
-export function createOffers(cloud: Pick<Cloud, 'provider' | 'billing' | 'offers'>, db: DatabasePool, log: Log): Offers {
+/** See the interface. What is offered is written down for people. `archs`: those that images of jobs have; of others nothing is bought. */
+export function createOffers(cloud: Pick<Cloud, 'provider' | 'billing' | 'offers'>, db: DatabasePool, log: Log, archs: readonly Architecture[]): Offers {
   let last: Offer[] | undefined
   let nextMs = 0
 
   async function look(signal: AbortSignal): Promise<void> {
     try {
-      last = await cloud.offers(signal)
+      last = (await cloud.offers(signal)).map((offer) => (archs.includes(offer.arch) ? offer : { ...offer, available: false, error: WRONG_ARCH }))
       nextMs = monotonicMs() + EVERY_MS
     } catch (error) {
       signal.throwIfAborted()
@@ -55,13 +57,11 @@ export function sameCell(a: Cell, b: Cell): boolean {
 }
 
 /** The next that can take the place of a machine: available, not tried, and no smaller. */
-export function nextOffer(offers: readonly Offer[], wanted: Pick<Offer, 'arch' | 'slots' | 'memoryBytes'>, tried: readonly Cell[]): Offer | undefined {
-  return offers.find(
-    (offer) =>
-      offer.available &&
-      offer.arch === wanted.arch &&
-      offer.slots >= wanted.slots &&
-      offer.memoryBytes >= wanted.memoryBytes &&
-      !tried.some((cell) => sameCell(cell, offer)),
-  )
+export function nextOffer(offers: readonly Offer[], wanted: Pick<Offer, 'arch' | 'slots' | 'memoryBytes'>, tried: readonly Cell[]): Priced | undefined {
+  return offers
+    .filter(isForSale)
+    .find(
+      (offer) =>
+        offer.arch === wanted.arch && offer.slots >= wanted.slots && offer.memoryBytes >= wanted.memoryBytes && !tried.some((cell) => sameCell(cell, offer)),
+    )
 }

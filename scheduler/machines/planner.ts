@@ -3,6 +3,7 @@ import { countedMachines, failedBoots } from '#store/machine-counts.ts'
 import { failPlanned, failUnmade, insertPlanned, lockMachines, planDrain, planResume, recordVerdicts, startDeleting } from '#store/machines.ts'
 import { pauseBuying, readScaling, recordDecision } from '#store/scaling.ts'
 import type { Offer } from '../cloud/cloud.ts'
+import { roomFor } from '../plan/choose.ts'
 import type { MachinePlan, PlanInput, Policy, Verdict } from '../plan/plan.ts'
 import { type BootTrouble, bootTrouble } from './boot-trouble.ts'
 import { capFault, leftToSpend, takeStock } from './caps.ts'
@@ -20,6 +21,7 @@ export interface PlannerDeps extends MachineDeps {
 
 /** What a boot takes until one was measured. */
 const BOOT_SECONDS = 60
+const NONE = { planned: 0, hourMicrons: 0 }
 const COMING: readonly NodeState[] = ['planned', 'creating', 'booting']
 const REMOVABLE = ['booting', 'ready', 'draining', 'lost'] as const satisfies readonly NodeState[]
 
@@ -52,13 +54,14 @@ export function createPlanner(deps: PlannerDeps): (signal: AbortSignal) => Promi
   }
 
   /** As many as the caps leave room for, whatever was planned; returns how many. */
-  async function create(wanted: MachinePlan['create'], offers: readonly Offer[], signal: AbortSignal): Promise<number> {
-    if (wanted.length === 0) return 0
+  async function create(wanted: MachinePlan['create'], offers: readonly Offer[], signal: AbortSignal): Promise<{ planned: number; hourMicrons: number }> {
+    if (wanted.length === 0) return NONE
     const listing = await deps.servers.read(signal)
     return db.transaction(async (tx) => {
       await lockMachines(tx)
       const stock = takeStock(await countedMachines(tx), listing?.servers ?? [], offers, true)
       let planned = 0
+      const before = stock.hourMicrons
       for (const { offer, count } of wanted) {
         for (let i = 0; i < count && capFault(stock, offer, deps.caps) === null; i++) {
           const nodeId = await insertPlanned(tx, cloud.provider, deps.pool, offer, deps.nameOf)
@@ -68,7 +71,7 @@ export function createPlanner(deps: PlannerDeps): (signal: AbortSignal) => Promi
           planned++
         }
       }
-      return planned
+      return { planned, hourMicrons: stock.hourMicrons - before }
     })
   }
 
@@ -94,21 +97,24 @@ export function createPlanner(deps: PlannerDeps): (signal: AbortSignal) => Promi
     const nodes = paused ? facts.nodes.filter(({ state }) => state !== 'planned') : facts.nodes
     const bootSeconds = facts.bootSeconds ?? BOOT_SECONDS
     const { nowMs, waiting } = facts
+    const counted = await countedMachines(db)
     const comes = nodes.some(({ state }) => COMING.includes(state))
     const policy = {
       ...deps.policy,
       bootSeconds,
-      maxHourMicrons: leftToSpend(deps.policy.maxHourMicrons, await countedMachines(db)),
+      maxHourMicrons: leftToSpend(deps.policy.maxHourMicrons, counted),
       burst: trouble === null ? deps.policy.burst : comes ? 0 : 1,
     }
     const plan = deps.plan({ nowMs, waiting, nodes, offers, policy, boughtAtMs: scaling?.boughtAtMs ?? null })
     for (const verdict of plan.resume) await resume(verdict)
     for (const verdict of plan.drain) await drain(verdict)
     for (const verdict of plan.remove) await remove(verdict, nodes.find(({ nodeId }) => nodeId === verdict.nodeId)?.state)
-    const bought = paused || !deps.isLeader() ? 0 : await create(plan.create, offers, signal)
+    const bought = paused || !deps.isLeader() ? NONE : await create(plan.create, offers, signal)
     await recordVerdicts(db, [...plan.keep, ...plan.drain, ...plan.resume, ...plan.remove])
     const shortage = known === undefined ? { code: 'away', detail: 'the provider does not say what it offers' } : shortageOf(plan, trouble)
-    await recordDecision(db, cloud.provider, { missingSlots: plan.missingSlots, shortage, bootSeconds, bought: bought > 0 })
+    // What is planned in this round is spent already.
+    const leftMicrons = policy.maxHourMicrons === null ? null : roomFor(nodes, policy).microns - bought.hourMicrons
+    await recordDecision(db, cloud.provider, { missingSlots: plan.missingSlots, shortage, bootSeconds, bought: bought.planned > 0, leftMicrons })
   }
 }
 

@@ -3,7 +3,7 @@ import { monotonicMs, nowMs } from '#core/service/time.ts'
 import { countedMachines } from '#store/machine-counts.ts'
 import { beginOrder, failUnmade, listMachines, lockMachines, type Machine, type MachineKind, recordServer, returnToPlanned } from '#store/machines.ts'
 import { clearCellFault, pauseBuying, readScaling, recordCellFault } from '#store/scaling.ts'
-import { CLOUD_ERRORS, CloudError, type Offer, type Server } from '../cloud/cloud.ts'
+import { CLOUD_ERRORS, CloudError, type Offer, type Priced, type Server } from '../cloud/cloud.ts'
 import { capFault, takeStock } from './caps.ts'
 import type { MachineDeps } from './deps.ts'
 import { nextOffer, sameCell } from './offers.ts'
@@ -22,7 +22,7 @@ const REFUSED_SECONDS = 300
 
 type Begun = { id: string; token: string } | { shortage: { code: string; detail: string } } | undefined
 /** `done`: on to the next one. `stop`: nothing more in this round. An offer: try that instead. */
-type Next = 'done' | 'stop' | { instead: Offer | undefined }
+type Next = 'done' | 'stop' | { instead: Priced | undefined }
 
 /**
  * Makes machines of rows: planned → creating → booting. The row is creating before the provider hears of it, so a machine
@@ -189,7 +189,7 @@ function secondsUntil(atMs: number | null): number | null {
 }
 
 function cheaperThan({ hourMicrons }: MachineKind, offers: readonly Offer[]): Offer[] {
-  return offers.filter((offer) => offer.hourMicrons < hourMicrons)
+  return offers.filter((offer) => offer.hourMicrons !== null && offer.hourMicrons < hourMicrons)
 }
 
 function isCloudError(code: string): boolean {

@@ -1,4 +1,4 @@
-import type { Offer } from '../cloud/cloud.ts'
+import { isForSale, type Offer, type Priced } from '../cloud/cloud.ts'
 import { type Demand, giveBack, place, type Taken } from './demand.ts'
 import type { MachinePlan, NodeFacts, PlanInput } from './plan.ts'
 import { nameShortage } from './shortage.ts'
@@ -32,7 +32,7 @@ export function roomFor(nodes: readonly NodeFacts[], policy: PlanInput['policy']
 
 /** An offer and what one machine of it would do. */
 interface Candidate {
-  offer: Offer
+  offer: Priced
   usefulSlots: number
 }
 
@@ -45,7 +45,7 @@ export function chooseMachines(wanted: Wanted, offers: readonly Offer[], room: R
   const left = { ...room }
   const { demand } = wanted
   let { warmSlots, machines } = wanted
-  const orderable = offers.filter((offer) => offer.available && offer.slots > 0)
+  const orderable = offers.filter(isForSale).filter((offer) => offer.slots > 0)
   while ((demand.left > 0 || warmSlots > 0 || machines > 0) && left.machines > 0 && left.burst > 0) {
     const best = bestOf(orderable, left, demand, warmSlots, machines > 0, bootSeconds)
     if (!best) break
@@ -63,7 +63,7 @@ export function chooseMachines(wanted: Wanted, offers: readonly Offer[], room: R
   return { create, shortage: nameShortage({ demand, warmSlots, machines }, offers, left) }
 }
 
-function bestOf(offers: readonly Offer[], room: Room, demand: Demand, warmSlots: number, any: boolean, bootSeconds: number): Candidate | undefined {
+function bestOf(offers: readonly Priced[], room: Room, demand: Demand, warmSlots: number, any: boolean, bootSeconds: number): Candidate | undefined {
   let best: Candidate | undefined
   for (const offer of offers) {
     if (offer.hourMicrons > room.microns) continue

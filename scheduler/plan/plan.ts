@@ -1,5 +1,5 @@
 import type { Architecture, NodeState } from '#core/node.ts'
-import type { Cell, Offer } from '../cloud/cloud.ts'
+import type { Cell, Offer, Priced } from '../cloud/cloud.ts'
 
 /** Jobs that wait, of one size, and how long one is expected to run. */
 export interface Waiting {
@@ -83,7 +83,7 @@ export type Shortage = (typeof SHORTAGES)[number]
 
 /** What is to be done. Every node of the input is in exactly one of drain, resume, keep and remove. */
 export interface MachinePlan {
-  create: { offer: Offer; count: number }[]
+  create: { offer: Priced; count: number }[]
   drain: Verdict[]
   /** Draining nodes that take work again, before anything is bought. */
   resume: Verdict[]

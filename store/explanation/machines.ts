@@ -39,6 +39,7 @@ export interface CellFacts extends Size {
   serverType: string
   location: string
   available: boolean
+  hourMicrons: number | null
   errorCode: string | null
   errorMessage: string | null
   retryAtMs: number | null
@@ -54,7 +55,15 @@ export interface MachineFacts {
   /** In the order in which they are tried; empty where nothing is bought. */
   cells: CellFacts[]
   /** null: machines are set up by hand. */
-  scaling: { provider: string; shortage: string | null; shortageDetail: string | null; shortageSinceMs: number | null; pausedUntilMs: number | null } | null
+  scaling: {
+    provider: string
+    shortage: string | null
+    shortageDetail: string | null
+    shortageSinceMs: number | null
+    pausedUntilMs: number | null
+    /** What another machine may cost in an hour; null: no limit. */
+    leftMicrons: number | null
+  } | null
 }
 
 /** A node that Postgres was not told of for so long is not heard: the leading scheduler tells every 3 s (scheduler/presence.ts). */
@@ -114,10 +123,10 @@ export async function readMachineFacts(db: Db): Promise<MachineFacts> {
       coalesce((select jsonb_agg(jsonb_build_object('nodeId', id, 'state', state, 'slots', slots, 'memoryBytes', memory_bytes, 'serverType', server_type,
         'location', location, 'sinceMs', ${ms('created_at')}, 'readyAtMs', ${ms('ready_at')}) order by ready_at, id) from coming), '[]') as coming,
       coalesce((select jsonb_agg(jsonb_build_object('serverType', c.server_type, 'location', c.location, 'slots', c.slots, 'memoryBytes', c.memory_bytes,
-        'available', c.available, 'errorCode', c.error_code, 'errorMessage', c.error_message, 'retryAtMs', ${ms('c.retry_at')}) order by c.place)
+        'available', c.available, 'hourMicrons', c.hour_microns, 'errorCode', c.error_code, 'errorMessage', c.error_message, 'retryAtMs', ${ms('c.retry_at')}) order by c.place)
         from cells c join deciding d on d.provider = c.provider), '[]') as cells,
       (select jsonb_build_object('provider', provider, 'shortage', shortage_code, 'shortageDetail', shortage_detail,
-        'shortageSinceMs', ${ms('shortage_since')}, 'pausedUntilMs', ${ms('paused_until')}) from deciding) as scaling`)
+        'shortageSinceMs', ${ms('shortage_since')}, 'pausedUntilMs', ${ms('paused_until')}, 'leftMicrons', left_microns) from deciding) as scaling`)
 }
 
 /** Reads the facts. */

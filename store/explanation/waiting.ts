@@ -79,13 +79,16 @@ function bootingFor(job: JobFacts, coming: readonly Coming[], others: boolean): 
 /** Why no machine is bought for it; undefined: nothing stands against it, or nothing is ever bought. */
 function noMoreMachines(job: JobFacts, { scaling, cells }: MachineFacts): ReasonOf<'capacity' | 'budget'> | undefined {
   if (!scaling) return undefined
-  const { provider, shortage, shortageDetail } = scaling
+  const { provider, shortage, shortageDetail, leftMicrons } = scaling
   const since = scaling.shortageSinceMs === null ? null : iso(scaling.shortageSinceMs)
   const retryAt = scaling.pausedUntilMs === null ? null : iso(scaling.pausedUntilMs)
-  if (shortage === 'max_spend') return { code: 'budget', details: { provider, since } }
+  // What the planner lacks is what all jobs together lack: whether this one could have a cell, and pay for it, is asked of its own.
   const possible = cells.filter((cell) => fits(job, cell))
-  const known = CAPACITY_SHORTAGES.find((code) => code === shortage)
-  const noCell = possible.length > 0 && possible.every((cell) => !cell.available)
+  const toBeHad = possible.filter((cell) => cell.available)
+  const isTooDear = ({ hourMicrons }: CellFacts) => leftMicrons !== null && (hourMicrons ?? 0) > leftMicrons
+  if (toBeHad.length > 0 && toBeHad.every(isTooDear)) return { code: 'budget', details: { provider, since: shortage === 'max_spend' ? since : null } }
+  const known = CAPACITY_SHORTAGES.find((code) => code === shortage && code !== 'no_cell')
+  const noCell = possible.length > 0 && toBeHad.length === 0
   const code: CapacityShortage | undefined = known ?? (noCell ? 'no_cell' : undefined)
   if (code === undefined) return undefined
   // What the planner says of its own limits counts what everybody wants; what the provider says is nobody's secret,

@@ -48,6 +48,7 @@ export interface CellSeed {
   slots?: number
   memoryBytes?: number
   available?: boolean
+  hourMicrons?: number
   error?: { code: string; message: string | null }
   /** In so many seconds. */
   retryIn?: number
@@ -60,7 +61,7 @@ export async function seedCell(db: Db, seed: CellSeed = {}): Promise<void> {
   await db.query(sql.unsafe`
     insert into cells (provider, server_type, location, place, arch, slots, memory_bytes, hour_microns, available, error_code, error_message, error_at, retry_at)
     values ('hetzner', ${seed.serverType ?? 'cx23'}, ${seed.location ?? 'fsn1'}, ${seed.place ?? 1}, 'amd64', ${seed.slots ?? 2}, ${seed.memoryBytes ?? 4 * GI},
-      5600, ${seed.available ?? true}, ${code}, ${message}, ${code === null ? null : sql.fragment`now()`}, ${retryAt})`)
+      ${seed.hourMicrons ?? 5600}, ${seed.available ?? true}, ${code}, ${message}, ${code === null ? null : sql.fragment`now()`}, ${retryAt})`)
 }
 
 /** What a decision of the planner is seeded with. */
@@ -72,16 +73,18 @@ export interface ScalingSeed {
   bootSeconds?: number
   /** Nothing is bought for so many seconds. */
   pausedFor?: number
+  /** What another machine may cost. */
+  leftMicrons?: number
 }
 
 /** What the planner decided last. */
 export async function seedScaling(db: Db, seed: ScalingSeed = {}): Promise<void> {
   await db.query(sql.unsafe`delete from scaling`)
   await db.query(sql.unsafe`
-    insert into scaling (provider, decided_at, missing_slots, shortage_code, shortage_detail, shortage_since, paused_until, boot_seconds)
+    insert into scaling (provider, decided_at, missing_slots, shortage_code, shortage_detail, shortage_since, paused_until, boot_seconds, left_microns)
     values ('hetzner', ${ago(seed.decidedAgo ?? 0)}, ${seed.missingSlots ?? 0}, ${seed.shortage ?? null}, ${seed.detail ?? null},
       ${seed.shortage === undefined ? null : sql.fragment`now()`},
-      ${ago(seed.pausedFor === undefined ? undefined : -seed.pausedFor)}, ${seed.bootSeconds ?? 60})`)
+      ${ago(seed.pausedFor === undefined ? undefined : -seed.pausedFor)}, ${seed.bootSeconds ?? 60}, ${seed.leftMicrons ?? null})`)
 }
 
 /** As if nothing were bought here, and no machine were there. */

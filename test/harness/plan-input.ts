@@ -1,4 +1,4 @@
-import type { Offer } from '../../scheduler/cloud/cloud.ts'
+import type { Priced } from '../../scheduler/cloud/cloud.ts'
 import type { MachinePlan, NodeFacts, PlanInput, Policy, Waiting } from '../../scheduler/plan/plan.ts'
 
 const GI = 2 ** 30
@@ -7,7 +7,7 @@ export const NOW_MS = Date.UTC(2026, 2, 1, 14, 0, 0)
 const MINUTE_MS = 60_000
 
 /** Machines of 2 slots. */
-export function anOffer(changes: Partial<Offer> = {}): Offer {
+export function anOffer(changes: Partial<Priced> = {}): Priced {
   return { serverType: 'cx23', location: 'fsn1', arch: 'amd64', slots: 2, memoryBytes: 4 * GI, hourMicrons: 10_000, available: true, ...changes }
 }
 

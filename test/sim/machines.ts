@@ -1,5 +1,5 @@
 import type { NodeState } from '#core/node.ts'
-import type { Offer } from '../../scheduler/cloud/cloud.ts'
+import type { Priced } from '../../scheduler/cloud/cloud.ts'
 import { HOUR_MS } from '../../scheduler/plan/billing.ts'
 import type { Policy } from '../../scheduler/plan/plan.ts'
 import type { Job } from './world.ts'
@@ -7,7 +7,7 @@ import type { Job } from './world.ts'
 /** A machine of the simulation. Times in seconds. */
 export interface Machine {
   nodeId: string
-  offer: Offer
+  offer: Priced
   state: NodeState
   stateAtSeconds: number
   billedFromSeconds: number | null
@@ -23,7 +23,7 @@ export interface Machine {
 /** The machines there are, and what runs on them. */
 export interface Machines {
   readonly all: Map<string, Machine>
-  add(offer: Offer, now: number): Machine
+  add(offer: Priced, now: number): Machine
   setState(nodeId: string, state: NodeState, now: number): void
   start(machine: Machine, job: Job, now: number): void
   end(machine: Machine, job: Job, now: number): void

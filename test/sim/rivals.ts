@@ -1,3 +1,4 @@
+import { isForSale } from '../../scheduler/cloud/cloud.ts'
 import type { MachinePlan, PlanInput, Policy } from '../../scheduler/plan/plan.ts'
 import { planMachines } from '../../scheduler/plan/plan-machines.ts'
 import type { Planner } from './world.ts'
@@ -23,7 +24,7 @@ function planNaively({ nowMs, nodes, waiting, offers, policy }: PlanInput): Mach
   const queued = waiting.reduce((sum, { jobs }) => sum + jobs, 0)
   const coming = nodes.filter(({ state }) => state === 'planned' || state === 'creating' || state === 'booting').length
   const count = Math.min(Math.ceil(queued / 2) - coming, policy.maxNodes - nodes.length)
-  const [offer] = offers
+  const offer = offers.find(isForSale)
   const goes = nodes.filter(({ state, idleSinceMs }) => state === 'ready' && idleSinceMs !== null && nowMs - idleSinceMs >= policy.idleSeconds * 1000)
   const say = (reason: string) => (node: { nodeId: string }) => ({ nodeId: node.nodeId, reason })
   return {

@@ -1,9 +1,9 @@
-import type { Offer } from '../../scheduler/cloud/cloud.ts'
+import type { Priced } from '../../scheduler/cloud/cloud.ts'
 import type { Policy } from '../../scheduler/plan/plan.ts'
 import type { WorldOptions } from './world.ts'
 
 /** The machine of the simulation: 2 slots, and the price of the smallest one of Hetzner with its address. */
-export const OFFER: Offer = {
+export const OFFER: Priced = {
   serverType: 'cx23',
   location: 'fsn1',
   arch: 'amd64',

@@ -1,4 +1,4 @@
-import type { Offer } from '../../scheduler/cloud/cloud.ts'
+import type { Priced } from '../../scheduler/cloud/cloud.ts'
 import type { MachinePlan, NodeFacts, PlanInput, Policy, Waiting } from '../../scheduler/plan/plan.ts'
 import { createAgenda } from './agenda.ts'
 import { createMachines, type Machine } from './machines.ts'
@@ -10,7 +10,7 @@ export type Planner = (input: PlanInput) => MachinePlan
 
 /** What a world is made of. */
 export interface WorldOptions {
-  offers: readonly Offer[]
+  offers: readonly Priced[]
   policy: Policy
   planSeconds: number
   seed: number
@@ -112,7 +112,7 @@ export function simulate(trace: Trace, plan: Planner, options: WorldOptions): Ou
     if (made.resume.length > 0) claim()
   }
 
-  function buy(offer: Offer): void {
+  function buy(offer: Priced): void {
     outcome.machines++
     const machine = fleet.add(offer, now)
     const orderedAt = now + random.between(1, 3)

@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import type { Cell, Cloud, CloudErrorKind, Leftover, Offer, Order, Server } from '../../../scheduler/cloud/cloud.ts'
+import type { Cell, Cloud, CloudErrorKind, Leftover, Offer, Order, Priced, Server } from '../../../scheduler/cloud/cloud.ts'
 
 /** How a call is to go wrong. `done`: it is done all the same, and only the answer is lost. */
 export interface ProviderFault {
@@ -38,7 +38,7 @@ class Refusal extends Error {
 }
 
 /** An offer with defaults. */
-export function anOffer(change: Partial<Offer> = {}): Offer {
+export function anOffer(change: Partial<Priced> = {}): Priced {
   return { serverType: 'small', location: 'here', arch: 'amd64', slots: 2, memoryBytes: 4 * 2 ** 30, hourMicrons: 10_000, available: true, ...change }
 }
 

@@ -1,6 +1,6 @@
 import type { Log } from '#core/service/log.ts'
 import type { DatabasePool } from '#store/pool.ts'
-import type { Cloud } from '../../../scheduler/cloud/cloud.ts'
+import { type Cloud, isForSale } from '../../../scheduler/cloud/cloud.ts'
 import type { Caps } from '../../../scheduler/machines/caps.ts'
 import { createCollector } from '../../../scheduler/machines/collector.ts'
 import { type Patience, serverName } from '../../../scheduler/machines/deps.ts'
@@ -62,7 +62,7 @@ export function createRounds(options: RoundsOptions): Rounds {
     log,
     cloud,
     servers: createServers(cloud, log, { soonMs: 0, quietMs: 0, expectMs: 0, savedPages: 1e9, pageMs: 0 }),
-    offers: createOffers(cloud, db, log),
+    offers: createOffers(cloud, db, log, ['amd64']),
     caps: options.caps ?? { maxNodes: 10, maxHourMicrons: null },
     patience: { enrolSeconds: 300, lostSeconds: 300, graceSeconds: 0, cellSeconds: 300, limitSeconds: 60, ...options.patience },
     pool: 'default',
@@ -108,7 +108,7 @@ export function planFor(wanted: () => number): (input: PlanInput) => MachinePlan
       else if (state === 'ready') plan.drain.push({ nodeId, reason: 'there are enough' })
       else plan[usedSlots > 0 ? 'keep' : 'remove'].push({ nodeId, reason: 'there are enough' })
     }
-    const offer = offers.find(({ available }) => available)
+    const offer = offers.find(isForSale)
     const count = wanted() - live.length
     if (count > 0 && offer) plan.create.push({ offer, count })
     if (count > 0 && !offer) plan.shortage = { code: 'no_cell', detail: 'nothing is to be had' }

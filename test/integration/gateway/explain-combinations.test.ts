@@ -89,7 +89,11 @@ async function seed({ nodes, coming, buying }: Situation): Promise<void> {
   )
   if (buying === 'nothing') return
   const shortage = ['max_nodes', 'max_spend', 'limit', 'burst'].find((code) => code === buying)
-  await seedScaling(admin, { ...(shortage ? { shortage } : {}), decidedAgo: buying === 'stale' ? 3600 : 0 })
+  await seedScaling(admin, {
+    ...(shortage ? { shortage } : {}),
+    ...(buying === 'max_spend' ? { leftMicrons: 100 } : {}),
+    decidedAgo: buying === 'stale' ? 3600 : 0,
+  })
   await seedCell(admin, { slots: buying === 'small_only' ? 1 : 2, available: buying !== 'sold_out' })
 }
 

@@ -196,12 +196,29 @@ test('nothing can be bought: each shortage, and the cells with their errors', as
     assert.equal(told.error, isOurs ? null : 'said: 40 slots wanted')
     assert.equal(told.message.includes('40 slots'), !isOurs)
   }
-  await seedScaling(gateway.admin, { shortage: 'max_spend', detail: '2 EUR' })
+  await seedCell(gateway.admin, { location: 'sin', place: 4 })
+  await seedScaling(gateway.admin, { shortage: 'max_spend', detail: '2 EUR', leftMicrons: 5599 })
   const { message: spent } = await reason(job, 'budget')
   assert.equal(spent, 'waiting: the machines cost what they may cost in an hour, so no more are bought')
   // Nobody has planned for long.
   await seedScaling(gateway.admin, { shortage: 'limit', decidedAgo: 3600 })
   await reason(job, 'no_nodes')
+})
+
+test('a job is told what it lacks itself, not what others lack', async () => {
+  const [small, large] = [await queued(), await queued({ resources: { cpu: '4' } })]
+  await seedCell(gateway.admin, { slots: 2, hourMicrons: 5000 })
+  await seedCell(gateway.admin, { slots: 4, hourMicrons: 20_000, place: 2, serverType: 'cx43' })
+  await seedScaling(gateway.admin, { shortage: 'max_spend', detail: 'another machine would cost more', leftMicrons: 10_000 })
+  await reason(large, 'budget')
+  await reason(small, 'no_nodes')
+  await gateway.admin.query(sql.unsafe`update cells set available = false where slots = 4`)
+  await seedScaling(gateway.admin, { shortage: 'no_cell', detail: 'not to be had now: cx43@fsn1' })
+  const { shortage, cells } = await reason(large, 'capacity')
+  assert.deepEqual([shortage, cells.map(({ serverType }) => serverType)], ['no_cell', ['cx43']])
+  await reason(small, 'no_nodes')
+  await seedScaling(gateway.admin, { shortage: 'too_large', detail: 'another one fits nothing', leftMicrons: 100 })
+  await reason(small, 'budget')
 })
 
 test('resource_limit_exceeded at the provider is said within a second', async () => {

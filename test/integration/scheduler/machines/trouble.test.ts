@@ -148,3 +148,34 @@ test('a machine whose cell has nothing takes no dearer one beyond the cap, and k
   assert.match(rows[0]?.failure ?? '', /40000 is the limit/)
   assert.equal((await scaling()).paused, false)
 })
+
+const PriceRow = row(Type.Object({ hour_microns: Type.Number() }))
+
+test('a cell without a price is not bought, and the price that it had holds', async () => {
+  await jobs(2)
+  provider.offers = [anOffer()]
+  await loopsFor(10).all()
+  const [offer] = provider.offers
+  assert.ok(offer)
+  provider.offers = [{ ...offer, available: false, hourMicrons: null, error: { code: 'no_price', message: 'no price', retryAtMs: null } }]
+  await jobs(2)
+  const loops = loopsFor(10)
+  await loops.all()
+  assert.equal(provider.made.length, 1)
+  assert.deepEqual(await admin.anyFirst(sql.type(PriceRow)`select hour_microns from prices where valid_until is null`), [10_000])
+  assert.deepEqual(await admin.anyFirst(sql.unsafe`select hour_microns from cells`), [null])
+  assert.equal((await nodeRows(admin)).length, 1)
+})
+
+test('no machine of an architecture that no image has is bought, not for the minimum and not for the buffer either', async () => {
+  provider.offers = [anOffer({ available: false }), anOffer({ serverType: 'arm', arch: 'arm64', hourMicrons: 5000 })]
+  const loops = createRounds({
+    db,
+    cloud: createHttpCloud(provider.url),
+    log: pino({ level: 'silent' }),
+    plan: planMachines,
+    policy: { minNodes: 1, warmSlots: 2 },
+  })
+  await loops.all()
+  assert.deepEqual([provider.made.length, (await scaling()).code], [0, 'no_cell'])
+})
