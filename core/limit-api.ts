@@ -29,10 +29,23 @@ export const LimitsChange = Type.Partial(Type.Object(FIELDS), { ...strict, minPr
 /** See the schema of the same name. */
 export type LimitsChange = Static<typeof LimitsChange>
 
-/** The same of an account, for operators: with its share of the machines while others wait too. */
+const byDefault = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Literal('default', { description: 'What holds for all accounts.' })])
+
+/**
+ * The same of an account, for operators: null is no limit also where there is one by default, `default` what holds for all; with its
+ * share of the machines while others wait too.
+ */
 export const AccountLimitsChange = Type.Partial(
   Type.Object({
-    ...FIELDS,
+    requestsPerSecond: byDefault(FIELDS.requestsPerSecond),
+    runningJobs: byDefault(FIELDS.runningJobs),
+    openJobs: byDefault(FIELDS.openJobs),
+    jobCpuMillis: byDefault(FIELDS.jobCpuMillis),
+    jobMemoryBytes: byDefault(FIELDS.jobMemoryBytes),
+    jobTimeoutSeconds: byDefault(FIELDS.jobTimeoutSeconds),
+    batchItems: byDefault(FIELDS.batchItems),
+    storageBytes: byDefault(FIELDS.storageBytes),
+    monthMicrons: byDefault(FIELDS.monthMicrons),
     weight: Type.Number({ exclusiveMinimum: 0, maximum: 1000, description: 'Its share while others wait too, against theirs; 1 by default.' }),
   }),
   { ...strict, minProperties: 1 },

@@ -200,6 +200,10 @@ test('limits by default hold for accounts that say nothing else; only operators 
   await gateway.call('PATCH', `/v1/accounts/${accountId}/limits`, { batchItems: 9, weight: 2 })
   const view = (await call('GET', '/limits')).json<LimitsView>()
   assert.deepEqual([view.limits.account.batchItems, view.weight], [9, 2])
+  await gateway.call('PATCH', `/v1/accounts/${accountId}/limits`, { batchItems: null })
+  assert.equal((await call('GET', '/limits')).json<LimitsView>().limits.account.batchItems, null, 'no limit, whatever holds for others')
+  await gateway.call('PATCH', `/v1/accounts/${accountId}/limits`, { batchItems: 'default' })
+  assert.equal((await call('GET', '/limits')).json<LimitsView>().limits.account.batchItems, 7)
   await gateway.call('PATCH', '/v1/accounts/default/limits', { batchItems: null })
   const own = await createApiKey(gateway.admin, gateway.factory.projectId, 'no operator', ['*'])
   assert.equal(
