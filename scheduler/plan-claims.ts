@@ -52,7 +52,7 @@ interface Needs extends QueuedJob {
 
 /**
  * Hands queued jobs, in their order, to the nodes that asked. A node gets no more than it asked for, nor than the
- * database says it has free, whatever it claims to have; a job that fits nowhere is left in the queue. Of the nodes that
+ * database says it has free, whatever it claims to have, and no job that is to avoid it; a job that fits nowhere is left in the queue. Of the nodes that
  * have room, one that lives long enough for the job comes first, then one that has its image, then the one with the most free
  * slots, so that work is spread. A job that a node elsewhere suits better in one of the first two is left to that one, where
  * `mayLeave` allows. Where none suits it goes to whoever asked, as a node with a job is kept: so a job never waits for a machine
@@ -90,8 +90,9 @@ export function searchElsewhere(capacity: readonly NodeCapacity[], candidates: r
   let maxAgeSeconds: number | null = null
   for (const candidate of candidates) {
     const job = needsOf(candidate, lifetimeSeconds)
-    if (!rooms.some((room) => room.images.has(job.imageKey))) images.add(job.imageKey)
-    if (!rooms.some((room) => room.lifeSeconds >= job.lifeSeconds)) maxAgeSeconds = Math.max(maxAgeSeconds ?? 0, lifetimeSeconds - job.lifeSeconds)
+    const open = rooms.filter((room) => !job.avoid.includes(room.nodeId))
+    if (!open.some((room) => room.images.has(job.imageKey))) images.add(job.imageKey)
+    if (!open.some((room) => room.lifeSeconds >= job.lifeSeconds)) maxAgeSeconds = Math.max(maxAgeSeconds ?? 0, lifetimeSeconds - job.lifeSeconds)
   }
   return images.size === 0 && maxAgeSeconds === null ? undefined : { images: [...images], maxAgeSeconds }
 }
@@ -106,7 +107,7 @@ function suits(room: Room, job: Needs): number {
 function bestRoom(rooms: readonly Room[], job: Needs): Room | undefined {
   let best: Room | undefined
   for (const room of rooms) {
-    if (room.slots < job.slots || room.memoryBytes < job.memoryBytes) continue
+    if (room.slots < job.slots || room.memoryBytes < job.memoryBytes || job.avoid.includes(room.nodeId)) continue
     if (!best || (suits(room, job) - suits(best, job) || room.slots - best.slots) > 0) best = room
   }
   return best
