@@ -69,7 +69,7 @@ export function planClaims(wishes: readonly Wish[], capacity: readonly NodeCapac
   const others = (hints.elsewhere ?? []).map((node) => roomOf(node, node.freeSlots, node.freeMemoryBytes, lifetimeSeconds))
   const plan: ClaimPlan = { picks: [], leaves: [] }
   for (const candidate of candidates) {
-    const job = needsOf(candidate, lifetimeSeconds)
+    const job = needsOf(candidate, capacity, lifetimeSeconds)
     const best = bestRoom(rooms, job)
     if (!best) continue
     const other = suits(best, job) < SUITS_BEST && hints.mayLeave?.(job.jobId) ? bestRoom(others, job) : undefined
@@ -89,7 +89,7 @@ export function searchElsewhere(capacity: readonly NodeCapacity[], candidates: r
   const images = new Set<string>()
   let maxAgeSeconds: number | null = null
   for (const candidate of candidates) {
-    const job = needsOf(candidate, lifetimeSeconds)
+    const job = needsOf(candidate, capacity, lifetimeSeconds)
     const open = rooms.filter((room) => !job.avoid.includes(room.nodeId))
     if (!open.some((room) => room.images.has(job.imageKey))) images.add(job.imageKey)
     if (!open.some((room) => room.lifeSeconds >= job.lifeSeconds)) maxAgeSeconds = Math.max(maxAgeSeconds ?? 0, lifetimeSeconds - job.lifeSeconds)
@@ -113,8 +113,9 @@ function bestRoom(rooms: readonly Room[], job: Needs): Room | undefined {
   return best
 }
 
-function needsOf(job: QueuedJob, lifetimeSeconds: number): Needs {
-  return { ...job, imageKey: imageKey(job.image), lifeSeconds: job.mostSeconds > lifetimeSeconds ? Number.NEGATIVE_INFINITY : job.mostSeconds }
+function needsOf(job: QueuedJob, asking: readonly NodeCapacity[], lifetimeSeconds: number): Needs {
+  const avoid = asking.every((node) => job.avoid.includes(node.nodeId)) ? [] : job.avoid
+  return { ...job, avoid, imageKey: imageKey(job.image), lifeSeconds: job.mostSeconds > lifetimeSeconds ? Number.NEGATIVE_INFINITY : job.mostSeconds }
 }
 
 function roomOf(node: NodeCapacity, slots: number, memoryBytes: number, lifetimeSeconds: number): Room {

@@ -22,7 +22,7 @@ export interface QueuedJob {
   image: string
   /** The longest that it may take, from its assignment to the end of its grace period. */
   mostSeconds: number
-  /** Nodes that failed it, while another one could take it: it goes to none of these. */
+  /** Nodes that failed it of late: it goes to none of these, unless none but these ask, as then no other could take it. */
   avoid: readonly string[]
 }
 

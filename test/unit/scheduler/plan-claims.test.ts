@@ -121,6 +121,8 @@ test('a job goes to no node that it is to avoid: to another that asks, or it sta
     ['1', 'well'],
     ['3', 'sick'],
   ])
+  const only = [aNode('sick'), aNode('other')]
+  assert.deepEqual(given(planClaims([aWish('sick')], only, [aJob('1', { avoid: ['sick', 'other'] })])), [['1', 'sick']], 'no other could take it')
 })
 
 test('a job is not left to a node that it is to avoid, and such a one does not keep others from being looked for', () => {
@@ -151,6 +153,7 @@ test('no plan gives a node more than it has, or a job twice', () => {
       const elsewhere = others.map((n, i) => aNode(`e${i}`, n))
       const wishes = nodes.map((n, i) => ({ nodeId: `n${i}`, slots: n.asked, memoryBytes: 1000 }))
       const candidates = jobs.map((j, i) => aJob(`j${i}`, j))
+      const avoids = (j: QueuedJob | undefined, nodeId: string) => j?.avoid.includes(nodeId) && capacity.some((n) => !j.avoid.includes(n.nodeId))
       const { picks, leaves } = planClaims(wishes, capacity, candidates, { ...MAY, elsewhere })
       assert.equal(new Set([...picks, ...leaves].map((of) => of.jobId)).size, picks.length + leaves.length)
       assert.equal(new Set(picks.map((pick) => pick.leaseToken)).size, picks.length)
@@ -162,14 +165,20 @@ test('no plan gives a node more than it has, or a job twice', () => {
         list.filter((entry) => entry.nodeId === nodeId).map((entry) => candidates.find((c) => c.jobId === entry.jobId))
       for (const [i, n] of nodes.entries()) within(of(picks, `n${i}`), Math.min(n.freeSlots, n.asked), n.freeMemoryBytes)
       for (const [i, n] of others.entries()) within(of(leaves, `e${i}`), n.freeSlots, n.freeMemoryBytes)
-      for (const { jobId, nodeId } of [...picks, ...leaves]) assert.ok(!candidates.find((c) => c.jobId === jobId)?.avoid.includes(nodeId))
+      for (const { jobId, nodeId } of [...picks, ...leaves])
+        assert.ok(
+          !avoids(
+            candidates.find((c) => c.jobId === jobId),
+            nodeId,
+          ),
+        )
       // What is neither given nor left fits on no node that asked.
       for (const j of candidates.filter(({ jobId }) => ![...picks, ...leaves].some((entry) => entry.jobId === jobId)))
         for (const [i, n] of nodes.entries()) {
           const used = of(picks, `n${i}`).reduce((sum, other) => sum + (other?.slots ?? 0), 0)
           const memory = of(picks, `n${i}`).reduce((sum, other) => sum + (other?.memoryBytes ?? 0), 0)
           const earlier = Math.min(n.freeSlots, n.asked) - used >= j.slots && Math.min(n.freeMemoryBytes, 1000) - memory >= j.memoryBytes
-          assert.ok(!earlier || j.avoid.includes(`n${i}`), `${j.jobId} fits n${i}`)
+          assert.ok(!earlier || avoids(j, `n${i}`), `${j.jobId} fits n${i}`)
         }
     }),
   )
