@@ -98,9 +98,9 @@ function stateText(node: NodeView): string {
   return node.drainRequested && node.state !== 'draining' && node.endedAt === null ? `${node.state}, to drain` : node.state
 }
 
-/** Why it failed, or will or will not be removed. */
+/** Why it failed, takes no work, or will or will not be removed. */
 function whyText(node: NodeView): string {
-  return node.failure ?? node.verdict ?? '-'
+  return node.failure ?? node.cordonReason ?? node.verdict ?? '-'
 }
 
 function machineText(node: NodeView): string {

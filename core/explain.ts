@@ -23,7 +23,7 @@ export const CAPACITY_SHORTAGES = ['max_nodes', 'no_cell', 'limit', 'rate_limite
 export type CapacityShortage = (typeof CAPACITY_SHORTAGES)[number]
 
 /** Why nothing at all is started. */
-export const PAUSES = ['no_scheduler', 'unheard', 'drained'] as const
+export const PAUSES = ['no_scheduler', 'unheard', 'drained', 'cordoned'] as const
 
 const Size = { slots: Type.Integer(), memoryBytes: Type.Integer() }
 const Queued = {

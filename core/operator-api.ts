@@ -30,6 +30,7 @@ export const NodeView = Type.Object({
   billedFrom: maybe(Type.String({ format: 'date-time', description: 'From here on its hours are paid.' })),
   paidUntil: maybe(Type.String({ format: 'date-time', description: 'The end of the hour that is paid: each is, from its beginning.' })),
   drainRequested: Type.Boolean({ description: 'An operator wants no more work there.' }),
+  cordonReason: maybe(Type.String({ description: 'Why it was taken out of work by itself: it fails jobs that others do.' })),
   verdict: maybe(Type.String({ description: 'Why it will or will not be removed.' })),
   failure: maybe(Type.String({ description: 'Why it failed.' })),
   imageCount: Type.Integer(),

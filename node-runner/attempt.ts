@@ -98,7 +98,7 @@ async function runSteps(deps: AttemptDeps, record: AttemptRecord, isNew: boolean
 
 /** What of an earlier run cannot be gone on with: work folders do not outlive the machine, an ended container is not needed. */
 async function settleLeft({ deps, record }: AttemptRun): Promise<void> {
-  if (record.bootId !== bootId()) record.end = { cause: 'interrupted', exitCode: null, transient: true, message: 'the machine was restarted' }
+  if (record.bootId !== bootId()) record.end = { cause: 'interrupted', exitCode: null, transient: true, nodeFault: true, message: 'the machine was restarted' }
   if (record.end) await removeContainer(deps.docker.getContainer(containerName(record.assignment.attemptId)))
 }
 

@@ -66,7 +66,11 @@ function createConfirmation(run: AttemptRun, signal: AbortSignal): { first: Prom
 async function create(run: AttemptRun, files: Promise<void>, signal: AbortSignal): Promise<Docker.Container> {
   const { deps, record, workspace } = run
   const job = record.assignment
-  const image = run.watch.step('image', () => deps.images.ensure(job.spec.image, signal, job.secrets?.registry ?? null))
+  const image = run.watch.step('image', async () => {
+    const found = await deps.images.ensure(job.spec.image, signal, job.secrets?.registry ?? null)
+    record.imageDigest = found.digest
+    return found
+  })
   image.catch(() => undefined)
   const sandbox = {
     nodeId: deps.nodeId,
@@ -87,10 +91,12 @@ async function create(run: AttemptRun, files: Promise<void>, signal: AbortSignal
   // With credentials the image may be a new one behind the same name: it is waited for.
   const imageId = job.secrets?.registry ? (await image).id : sandbox.imageId
   const container = await createFrom(imageId).catch(async (error: { statusCode?: number }) => {
+    // Its digest is told with whatever comes: another node may have another image of that name.
+    const { id } = await image
     if (error.statusCode !== 404) throw error
-    return createFrom((await image).id)
+    return createFrom(id)
   })
-  record.imageDigest = (await image).digest
+  await image
   return container
 }
 
@@ -115,6 +121,7 @@ async function closedBridge(deps: AttemptDeps): Promise<string> {
   try {
     return await deps.egress.ensure()
   } catch (error) {
-    throw new StepError('runner_error', `this node cannot give a job a network that is closed to private addresses: ${errorText(error)}`, { transient: true })
+    const message = `this node cannot give a job a network that is closed to private addresses: ${errorText(error)}`
+    throw new StepError('runner_error', message, { transient: true, nodeFault: true })
   }
 }

@@ -28,7 +28,15 @@ export const AttemptRecord = Type.Object({
   stopping: maybe(cause),
   startedAtMs: maybe(Type.Integer()),
   /** How it ended; its container may be gone. */
-  end: maybe(Type.Object({ cause, exitCode: maybe(Type.Integer()), transient: Type.Boolean(), message: maybe(Type.String()) })),
+  end: maybe(
+    Type.Object({
+      cause,
+      exitCode: maybe(Type.Integer()),
+      transient: Type.Boolean(),
+      nodeFault: Type.Optional(Type.Boolean()),
+      message: maybe(Type.String()),
+    }),
+  ),
   /** What is said of it until the scheduler has acknowledged it. */
   report: maybe(FinishedReport),
   /** Whether it has; the log may still have to be archived. */

@@ -7,6 +7,8 @@ export interface End {
   exitCode: number | null
   /** Whether it may pass by itself. */
   transient: boolean
+  /** Whether this node could not run it whatever the job is. */
+  nodeFault?: boolean
   message: string | null
 }
 
@@ -15,13 +17,15 @@ export class StepError extends Error {
   readonly attemptCause: Cause
   /** Whether it may pass by itself. */
   readonly transient: boolean
+  readonly nodeFault: boolean
   readonly exitCode: number | null
 
-  constructor(cause: Cause, message: string, options: { transient?: boolean; exitCode?: number } = {}) {
+  constructor(cause: Cause, message: string, options: { transient?: boolean; nodeFault?: boolean; exitCode?: number } = {}) {
     super(message)
     this.name = 'StepError'
     this.attemptCause = cause
     this.transient = options.transient ?? false
+    this.nodeFault = options.nodeFault ?? false
     this.exitCode = options.exitCode ?? null
   }
 }
@@ -45,13 +49,28 @@ export class Leaving extends Error {
   }
 }
 
-/** What an attempt ends with when this was thrown. A request to stop counts before what it made fail. */
+/**
+ * What an attempt ends with when this was thrown. A request to stop counts before what it made fail. What no step has a word for is
+ * the fault of the node, unless jobs can bring it about.
+ */
 export function endOf(error: unknown, stop: AbortSignal): End {
   const reason = error instanceof StopRequest ? error : stop.aborted && stop.reason instanceof StopRequest ? stop.reason : undefined
   if (reason) return { cause: reason.why === 'cancelled' ? 'cancelled' : 'interrupted', exitCode: null, transient: false, message: null }
   if (error instanceof StepError)
-    return { cause: error.attemptCause, exitCode: error.exitCode, transient: error.transient, message: error.message.slice(0, 4000) }
-  return { cause: 'runner_error', exitCode: null, transient: true, message: errorText(error).slice(0, 4000) }
+    return {
+      ...{ cause: error.attemptCause, exitCode: error.exitCode, transient: error.transient, nodeFault: error.nodeFault },
+      message: error.message.slice(0, 4000),
+    }
+  return { cause: 'runner_error', exitCode: null, transient: true, nodeFault: !ofJobs(error), message: errorText(error).slice(0, 4000) }
+}
+
+/**
+ * Whether jobs can bring it about on a node that is well: the engine says that what it was asked for is wrong (4xx: image, command),
+ * or the disk is full (a node with little of it claims nothing).
+ */
+export function ofJobs(error: unknown): boolean {
+  const status = (error as { statusCode?: unknown } | null)?.statusCode
+  return (typeof status === 'number' && status >= 400 && status < 500) || /no space left on device/i.test(errorText(error))
 }
 
 /** Whether the attempt is somebody else's by now. */

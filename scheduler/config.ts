@@ -25,6 +25,18 @@ export const SchedulerEnv = Type.Object({
     maximum: 86_400,
     description: 'an attempt may take so long beyond all its own limits, for uploads and reports; then it is taken from its node, whatever that says',
   }),
+  RGRID_CORDON_JOBS: Type.Integer({
+    default: 3,
+    minimum: 0,
+    maximum: 1000,
+    description: 'a node takes no more work when so many jobs failed on it by its own fault within 15 minutes and did well elsewhere; 0: never',
+  }),
+  RGRID_CORDON_SECONDS: Type.Integer({
+    default: 3600,
+    minimum: 60,
+    maximum: 31_536_000,
+    description: 'after so long a node that was set up by hand and takes no more work for that reason is tried again',
+  }),
   RGRID_SWEEP_SECONDS: Type.Number({ default: 2, minimum: 0.1, maximum: 60, description: 'how often queued work is looked for whose wake-up was lost' }),
   RGRID_UPLOAD_URL_SECONDS: Type.Integer({ default: 3600, minimum: 60, maximum: 86_400, description: 'how long presigned addresses given to nodes are good' }),
   RGRID_LOG_GRACE_SECONDS: Type.Number({

@@ -1,4 +1,4 @@
-import { attemptStateFor, decide } from '#core/job/outcome.ts'
+import { attemptStateFor, decide, isNodeFault } from '#core/job/outcome.ts'
 import type { Cause } from '#core/job/state.ts'
 import type { Log } from '#core/service/log.ts'
 import { parseTraceContext, traceIdOf } from '#core/service/trace-context.ts'
@@ -12,6 +12,8 @@ export interface AttemptResult {
   cause: Cause
   exitCode: number | null
   transient: boolean
+  /** See AttemptEnd. */
+  nodeFault?: boolean
   message: string | null
   warnings: readonly string[]
   imageDigest: string | null
@@ -61,7 +63,7 @@ export async function endAttempt(
   if (attempt.finished) return { status: attempt.state === 'lost' ? 'stale' : 'repeat' }
 
   const decision = decide(attempt.spec, attempt, result, attempt.cancelRequested)
-  const record = { ...result, state: attemptStateFor(result) }
+  const record = { ...result, state: attemptStateFor(result), nodeFault: isNodeFault(result) }
   await finishAttempt(tx, attempt, record)
   await applyDecision(tx, attempt, decision, record)
   let queued = decision.to === 'queued' ? 1 : 0

@@ -36,6 +36,7 @@ import { createPopularImages } from './popular-images.ts'
 import { createPresence } from './presence.ts'
 import { createLeaseReaper } from './reaper/leases.ts'
 import { createOverdueReaper } from './reaper/overdue.ts'
+import { createSickNodes } from './reaper/sick-nodes.ts'
 import { createRelay } from './relay.ts'
 import { answerRenewal } from './renewals.ts'
 import { createReports } from './reports.ts'
@@ -137,6 +138,15 @@ async function main(): Promise<void> {
         busWellForMs: health.wellForMs,
         queued,
         ended: meters.ended,
+      }),
+      createSickNodes({
+        db,
+        log,
+        limit: env.RGRID_CORDON_JOBS,
+        retrySeconds: env.RGRID_CORDON_SECONDS,
+        isLeader: leader.isLeader,
+        tell: (nodeId, kind) => bus.publish(controlSubject(nodeId), Control, kind === 'drain' ? { kind, patient: true } : { kind }),
+        judged: meters.judged,
       }),
       createObjectCollector(db, objects, log, leader.isLeader),
       createRetention(db, log, leader.isLeader),

@@ -19,6 +19,8 @@ export interface Meters {
   lost(attempts: number): void
   /** Is told whether the reaper holds fire. */
   holding(held: boolean): void
+  /** Is told how many nodes are cordoned, and whether none more is as too many fail jobs. */
+  judged(cordoned: number, held: boolean): void
   /** Is told how many events were brought to the bus. */
   relayed(events: number): void
 }
@@ -35,6 +37,9 @@ export function createMeters(metrics: Metrics, isLeader: () => boolean, claimed:
   const events = metrics.counter('rgrid_events_relayed_total', 'Events that were brought from the outbox to the bus')
   for (const cause of CAUSES) attempts.inc({ cause }, 0)
   let held = false
+  let fleet = { cordoned: 0, held: false }
+  metrics.gauge('rgrid_nodes_cordoned', 'Nodes that get no work as they fail jobs that others do', () => (isLeader() ? fleet.cordoned : 0))
+  metrics.gauge('rgrid_cordon_holding_fire', 'Whether nodes that fail jobs go on getting work, as too many do', () => Number(fleet.held && isLeader()))
   metrics.gauge('rgrid_reaper_holding_fire', 'Whether silent nodes are spared, as most fell silent at once or the bus is ill', () => Number(held && isLeader()))
   metrics.gauge('rgrid_leader', 'Whether this process is the leader', () => Number(isLeader()))
 
@@ -71,6 +76,9 @@ export function createMeters(metrics: Metrics, isLeader: () => boolean, claimed:
     },
     holding(now) {
       held = now
+    },
+    judged(cordoned, tooMany) {
+      fleet = { cordoned, held: tooMany }
     },
     relayed: (count) => events.inc(count),
   }

@@ -52,7 +52,7 @@ interface Needs extends QueuedJob {
 
 /**
  * Hands queued jobs, in their order, to the nodes that asked. A node gets no more than it asked for, nor than the
- * database says it has free, whatever it claims to have; a job that fits nowhere is left in the queue. Of the nodes that
+ * database says it has free, whatever it claims to have, and no job that is to avoid it; a job that fits nowhere is left in the queue. Of the nodes that
  * have room, one that lives long enough for the job comes first, then one that has its image, then the one with the most free
  * slots, so that work is spread. A job that a node elsewhere suits better in one of the first two is left to that one, where
  * `mayLeave` allows. Where none suits it goes to whoever asked, as a node with a job is kept: so a job never waits for a machine
@@ -69,7 +69,7 @@ export function planClaims(wishes: readonly Wish[], capacity: readonly NodeCapac
   const others = (hints.elsewhere ?? []).map((node) => roomOf(node, node.freeSlots, node.freeMemoryBytes, lifetimeSeconds))
   const plan: ClaimPlan = { picks: [], leaves: [] }
   for (const candidate of candidates) {
-    const job = needsOf(candidate, lifetimeSeconds)
+    const job = needsOf(candidate, capacity, lifetimeSeconds)
     const best = bestRoom(rooms, job)
     if (!best) continue
     const other = suits(best, job) < SUITS_BEST && hints.mayLeave?.(job.jobId) ? bestRoom(others, job) : undefined
@@ -89,9 +89,10 @@ export function searchElsewhere(capacity: readonly NodeCapacity[], candidates: r
   const images = new Set<string>()
   let maxAgeSeconds: number | null = null
   for (const candidate of candidates) {
-    const job = needsOf(candidate, lifetimeSeconds)
-    if (!rooms.some((room) => room.images.has(job.imageKey))) images.add(job.imageKey)
-    if (!rooms.some((room) => room.lifeSeconds >= job.lifeSeconds)) maxAgeSeconds = Math.max(maxAgeSeconds ?? 0, lifetimeSeconds - job.lifeSeconds)
+    const job = needsOf(candidate, capacity, lifetimeSeconds)
+    const open = rooms.filter((room) => !job.avoid.includes(room.nodeId))
+    if (!open.some((room) => room.images.has(job.imageKey))) images.add(job.imageKey)
+    if (!open.some((room) => room.lifeSeconds >= job.lifeSeconds)) maxAgeSeconds = Math.max(maxAgeSeconds ?? 0, lifetimeSeconds - job.lifeSeconds)
   }
   return images.size === 0 && maxAgeSeconds === null ? undefined : { images: [...images], maxAgeSeconds }
 }
@@ -106,14 +107,15 @@ function suits(room: Room, job: Needs): number {
 function bestRoom(rooms: readonly Room[], job: Needs): Room | undefined {
   let best: Room | undefined
   for (const room of rooms) {
-    if (room.slots < job.slots || room.memoryBytes < job.memoryBytes) continue
+    if (room.slots < job.slots || room.memoryBytes < job.memoryBytes || job.avoid.includes(room.nodeId)) continue
     if (!best || (suits(room, job) - suits(best, job) || room.slots - best.slots) > 0) best = room
   }
   return best
 }
 
-function needsOf(job: QueuedJob, lifetimeSeconds: number): Needs {
-  return { ...job, imageKey: imageKey(job.image), lifeSeconds: job.mostSeconds > lifetimeSeconds ? Number.NEGATIVE_INFINITY : job.mostSeconds }
+function needsOf(job: QueuedJob, asking: readonly NodeCapacity[], lifetimeSeconds: number): Needs {
+  const avoid = asking.every((node) => job.avoid.includes(node.nodeId)) ? [] : job.avoid
+  return { ...job, avoid, imageKey: imageKey(job.image), lifeSeconds: job.mostSeconds > lifetimeSeconds ? Number.NEGATIVE_INFINITY : job.mostSeconds }
 }
 
 function roomOf(node: NodeCapacity, slots: number, memoryBytes: number, lifetimeSeconds: number): Room {

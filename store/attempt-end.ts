@@ -17,6 +17,8 @@ const OwnerRow = row(Type.Object({ account_id: Type.String(), project_id: Type.S
 export interface AttemptRecord {
   state: AttemptState
   cause: Cause
+  /** Whether it speaks against its node. */
+  nodeFault: boolean
   exitCode: number | null
   message: string | null
   imageDigest: string | null
@@ -44,7 +46,7 @@ export async function finishAttempt(tx: Tx, attempt: LeasedAttempt, record: Atte
   const startedAt = record.startedAtMs === null ? null : new Date(record.startedAtMs).toISOString()
   await tx.query(sql.unsafe`
     with ended as (
-      update attempts a set state = ${record.state}, cause = ${record.cause}, exit_code = ${record.exitCode}, message = ${record.message},
+      update attempts a set state = ${record.state}, cause = ${record.cause}, node_fault = ${record.nodeFault}, exit_code = ${record.exitCode}, message = ${record.message},
         image_digest = coalesce(${record.imageDigest}, image_digest), started_at = coalesce(${startedAt}::timestamptz, a.started_at),
         log_seq = ${record.logSeq}, log_archived = ${record.logArchived}, finished_at = now(), cost_microns = ${costOf(record.cause)}
       from jobs j where a.id = ${attempt.attemptId} and j.id = a.job_id
@@ -81,11 +83,13 @@ export async function applyDecision(tx: Tx, attempt: LeasedAttempt, decision: De
   }
   const spent = (kind: typeof decision.spends) => (decision.spends === kind ? 1 : 0)
   const held = decision.to === 'held'
+  const failedIt = decision.spends === 'infra' || record.nodeFault
   await tx.query(sql.unsafe`
     update jobs j set state = ${decision.to}, hold = ${held ? 'backoff' : null},
       hold_until = ${held ? sql.fragment`now() + make_interval(secs => ${decision.delaySeconds})` : null},
       queue_until = ${held ? null : QUEUE_UNTIL}, reason = ${decision.reason},
-      retries_used = retries_used + ${spent('retry')}, infra_retries_used = infra_retries_used + ${spent('infra')}
+      retries_used = retries_used + ${spent('retry')}, infra_retries_used = infra_retries_used + ${spent('infra')},
+      avoid_nodes = ${failedIt ? sql.fragment`array_append(array_remove(avoid_nodes, ${attempt.nodeId}), ${attempt.nodeId})` : sql.fragment`avoid_nodes`}
     where id = ${attempt.jobId}`)
   await recordEvents(tx, [
     { ...ownerOf(attempt), type: 'job.requeued', data: { ...data, state: decision.to, reason: decision.reason, delaySeconds: decision.delaySeconds } },

@@ -27,11 +27,15 @@ export const ELSEWHERE = `
   where "freeSlots" > 0 and (images && $2 or $3::float8 is not null and coalesce("ageSeconds", 0) <= $3)
   order by "freeSlots" desc limit 64`
 
+// For so long a job is kept from the nodes that failed it, if another one could take it.
+const avoidedEnough = (job: 'q' | 'j') => `${job}.queued_at < now() - interval '30 seconds'`
+
 /**
- * The jobs whose turn it is, $3 of them at most. Accounts take turns (docs/adr/0014): each has a clock that goes on by what it
- * is given over its weight, and whose clock is furthest behind is next; within an account priority, then age. An account
- * that had nothing to do begins where all are, so that it can neither save up turns nor owe any. However long queues are,
- * only the head of each is read: `heads` walks over the index from one account and project to the next.
+ * The jobs whose turn it is, $3 of them at most, that may go to one of the nodes $4. Accounts take turns (docs/adr/0014): each has
+ * a clock that goes on by what it is given over its weight, and whose clock is furthest behind is next; within an account priority,
+ * then age. An account that had nothing to do begins where all are, so that it can neither save up turns nor owe any. However long
+ * queues are, only the head of each is read: `heads` walks over the index from one account and project to the next. A job that all of $4
+ * failed is passed over while another node could take it (docs/adr/0025); whether one could is asked for such jobs only.
  */
 export const CANDIDATES = `
   with recursive heads as (
@@ -61,6 +65,7 @@ export const CANDIDATES = `
     cross join lateral (
       select q.id, q.slots, q.priority, q.seq from jobs q
       where q.state = 'queued' and q.account_id = h.account_id and q.project_id = h.project_id and q.slots <= $1 and q.memory_bytes <= $2
+        and (q.avoid_nodes is null or not q.avoid_nodes @> $4::text[] or ${avoidedEnough('q')} or not rgrid_others_could(q.slots, q.memory_bytes, q.avoid_nodes))
       order by q.priority desc, q.seq
       limit least($3, case when l.running_jobs is not null then greatest(0, l.running_jobs - (
         select count(*) from attempts r join jobs s on s.id = r.job_id where r.account_id = h.account_id and s.project_id = h.project_id and r.finished_at is null
@@ -73,7 +78,8 @@ export const CANDIDATES = `
   )
   select j.id as "jobId", j.slots, j.memory_bytes as "memoryBytes", n.account_id as "accountId", n.weight, n.at as "accountAt", n.due,
     j.spec ->> 'image' as image, coalesce((j.spec ->> 'prepareTimeoutSeconds')::float8, 600) + (j.spec ->> 'timeoutSeconds')::float8
-      + (j.spec ->> 'gracePeriodSeconds')::float8 as "mostSeconds"
+      + (j.spec ->> 'gracePeriodSeconds')::float8 as "mostSeconds",
+    case when j.avoid_nodes is null or ${avoidedEnough('j')} then '{}' else j.avoid_nodes end as avoid
   from next_jobs n join jobs j on j.id = n.id
   where j.state = 'queued'
   order by n.due, n.account_id, n.place

@@ -22,6 +22,8 @@ export interface QueuedJob {
   image: string
   /** The longest that it may take, from its assignment to the end of its grace period. */
   mostSeconds: number
+  /** Nodes that failed it of late: it goes to none of these, unless none but these ask, as then no other could take it. */
+  avoid: readonly string[]
 }
 
 /** Nodes that did not ask, of which some may suit a job better: with one of these images, or no older than this. */
@@ -135,7 +137,8 @@ export function createClaimStore(url: string, maxConnections = 2): ClaimStore {
         if (slots <= 0) return []
         const largest = Math.max(...capacity.rows.map((node) => node.freeSlots))
         const roomiest = Math.min(limits.memoryBytes, Math.max(...capacity.rows.map((node) => node.freeMemoryBytes)))
-        const candidates = await client.query<Candidate>({ name: 'claim-candidates', text: CANDIDATES, values: [largest, roomiest, slots] })
+        const asking = capacity.rows.map((node) => node.nodeId)
+        const candidates = await client.query<Candidate>({ name: 'claim-candidates', text: CANDIDATES, values: [largest, roomiest, slots, asking] })
         const search = candidates.rows.length === 0 ? undefined : round.search(capacity.rows, candidates.rows)
         const elsewhere = search && (await readElsewhere(client, [nodeIds, search.images, search.maxAgeSeconds]))
         const picks = round.choose(capacity.rows, candidates.rows, elsewhere ?? [])

@@ -35,6 +35,7 @@ const NodeRow = Type.Object({
   hour_microns: Type.Number(),
   billed_from: maybe(Time),
   drain_requested: Type.Boolean(),
+  cordon_reason: maybe(Type.String()),
   verdict: maybe(Type.String()),
   failure: maybe(Type.String()),
   image_count: Type.Number(),
@@ -42,8 +43,8 @@ const NodeRow = Type.Object({
 
 const NODE = sql.fragment`
   n.id, n.name, n.pool, n.state, n.state_at, n.created_at, n.enrolled_at, n.last_seen_at, n.ended_at, n.version, n.slots, n.memory_bytes, n.arch,
-  n.provider, n.server_type, n.location, n.server_id, n.hour_microns, n.billed_from, n.drain_requested_at is not null and not n.drain_planned as drain_requested,
-  n.verdict, n.failure, cardinality(n.images) as image_count,
+  n.provider, n.server_type, n.location, n.server_id, n.hour_microns, n.billed_from,
+  n.drain_requested_at is not null and not n.drain_planned and n.cordoned_at is null as drain_requested, n.cordon_reason, n.verdict, n.failure, cardinality(n.images) as image_count,
   coalesce(u.slots, 0) as used_slots, coalesce(u.memory_bytes, 0) as used_memory_bytes`
 const NODES = sql.fragment`nodes n left join rgrid_node_use() u on u.node_id = n.id`
 
@@ -115,6 +116,7 @@ function toView(node: Static<typeof NodeRow>): NodeView {
     billedFrom: node.billed_from,
     paidUntil: paidUntil(node.billed_from, node.ended_at, nowMs()),
     drainRequested: node.drain_requested,
+    cordonReason: node.cordon_reason,
     verdict: node.verdict,
     failure: node.failure,
     imageCount: node.image_count,

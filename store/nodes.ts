@@ -73,12 +73,15 @@ export async function nodeKey(db: Db, nodeId: string): Promise<{ publicKey: stri
   return found ? { publicKey: found.public_key, pool: found.pool } : undefined
 }
 
-/** Writes down that a node is to take no more work, or to take work again; false when there is no such node. */
+/**
+ * Writes down that a node is to take no more work, or to take work again; false when there is no such node. Either way it is what an
+ * operator said from now on, and no cordon; what failed on a node before it was resumed is not held against it.
+ */
 export async function setDrain(db: Db, nodeId: string, drain: boolean): Promise<boolean> {
   const change = drain
     ? sql.fragment`drain_requested_at = coalesce(drain_requested_at, now()), drain_planned = false, state = case when state = 'ready' then 'draining' else state end`
-    : sql.fragment`drain_requested_at = null, drain_planned = false, state = case when state = 'draining' then 'ready' else state end`
-  const result = await db.query(sql.unsafe`update nodes set ${change} where id = ${nodeId} and ended_at is null`)
+    : sql.fragment`drain_requested_at = null, drain_planned = false, trusted_from = now(), state = case when state = 'draining' then 'ready' else state end`
+  const result = await db.query(sql.unsafe`update nodes set cordoned_at = null, cordon_reason = null, ${change} where id = ${nodeId} and ended_at is null`)
   return result.rowCount > 0
 }
 

@@ -39,7 +39,7 @@ const RenewedRow = row(Type.Object({ drain: Type.Boolean(), patient: Type.Boolea
 /**
  * A node asks about its leases: one that was declared lost takes work again (its old leases are over). Notes the attempts
  * whose containers it has, and its images unless it does not say. Returns whether it is to drain, patiently when
- * the planner decided it, and whether it has enrolled within the last ten minutes; undefined when there is no such node.
+ * it is no operator's wish, and whether it has enrolled within the last ten minutes; undefined when there is no such node.
  */
 export async function recordRenewal(
   db: Db,
@@ -56,7 +56,7 @@ export async function recordRenewal(
     where id = ${nodeId}
       and (state = 'lost' or containers <> ${held} or images <> ${has} or containers_at is null or containers_at < now() - interval '1 minute')`)
   const node = await db.maybeOne(sql.type(RenewedRow)`
-    select drain_requested_at is not null as drain, drain_planned as patient, coalesce(enrolled_at > now() - interval '10 minutes', false) as young from nodes where id = ${nodeId}`)
+    select drain_requested_at is not null as drain, drain_planned or cordoned_at is not null as patient, coalesce(enrolled_at > now() - interval '10 minutes', false) as young from nodes where id = ${nodeId}`)
   return node ?? undefined
 }
 

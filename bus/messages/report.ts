@@ -32,6 +32,8 @@ export const FinishedReport = Type.Object({
   cause: Type.Unsafe<(typeof CAUSES)[number]>(Type.String({ enum: [...CAUSES] })),
   exitCode: Type.Union([Type.Integer(), Type.Null()]),
   transient: Type.Boolean(),
+  /** The node could not run it whatever the job is; absent from a node of before there was this. */
+  nodeFault: Type.Optional(Type.Boolean()),
   message: maybeString(4096),
   warnings: Type.Array(Type.String({ maxLength: 1024 }), { maxItems: 50 }),
   imageDigest: maybeString(512),

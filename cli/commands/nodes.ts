@@ -16,7 +16,7 @@ export const nodesCommand: Command = {
   rgrid nodes node_…              one of them, with its images and what runs there
   rgrid nodes --cells             types of machines by place: price, availability, last error
   rgrid nodes drain node_…        before maintenance: nothing new starts there, what runs may end
-  rgrid nodes resume node_…       it takes work again`,
+  rgrid nodes resume node_…       it takes work again, also one that was cordoned as it failed jobs`,
   async run(context, options, args) {
     const { client, print } = context
     const json = options.json === true

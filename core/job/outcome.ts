@@ -14,6 +14,8 @@ export interface AttemptEnd {
   exitCode: number | null
   /** Whether trouble with image, input or output may pass by itself (a registry that was away). */
   transient: boolean
+  /** Whether its node says that it could not run it whatever the job is. */
+  nodeFault?: boolean
 }
 
 /** What has been spent so far. */
@@ -46,6 +48,14 @@ export function decide(spec: Pick<ResolvedSpec, 'retries' | 'backoff' | 'retryOn
   if (ownFault || used.infraRetriesUsed >= MAX_INFRA_RETRIES) return { to: 'failed' }
   const delaySeconds = end.cause === 'lost' ? 0 : backoffSeconds({ initialSeconds: 1, factor: 2, maxSeconds: 60 }, used.infraRetriesUsed)
   return again('infra', delaySeconds, retryWords({ cause: end.cause, spends: 'infra', retry: used.infraRetriesUsed + 1, of: MAX_INFRA_RETRIES }))
+}
+
+/**
+ * Whether an attempt that ended so speaks against its node. Not what a tenant has in its hand: images, addresses, sizes and what
+ * the job does; nor a drain or a stop that somebody asked for.
+ */
+export function isNodeFault(end: Pick<AttemptEnd, 'cause' | 'nodeFault'>): boolean {
+  return end.cause === 'lost' || ((end.cause === 'runner_error' || end.cause === 'interrupted') && end.nodeFault === true)
 }
 
 /** Whether running it again after this cause spends one of the job's own retries. */

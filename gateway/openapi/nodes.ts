@@ -26,6 +26,7 @@ const NODE: NodeView = {
   billedFrom: '2026-11-23T09:57:06.000Z',
   paidUntil: '2026-11-23T10:57:06.000Z',
   drainRequested: false,
+  cordonReason: null,
   verdict: 'busy: 1 of 2 slots',
   failure: null,
   imageCount: 1,

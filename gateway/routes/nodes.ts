@@ -83,7 +83,7 @@ export const nodeDoorRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (ap
 
 const COMMANDS = {
   drain: 'Let a node take no more work; what it runs may end',
-  resume: 'Let a node that was drained take work again',
+  resume: 'Let a node that was drained, or cordoned, take work again',
 } as const
 
 const Id = Type.Object({ id: Type.String() })

@@ -6,7 +6,7 @@ import { demux, type OutputPiece } from '../docker/demux.ts'
 import { afterPosition, recordedOutput } from '../docker/recorded-log.ts'
 import { masked } from '../log/mask.ts'
 import type { RecoveredLog } from '../log/recover.ts'
-import { type End, StepError, StopRequest } from '../step-error.ts'
+import { type End, ofJobs, StepError, StopRequest } from '../step-error.ts'
 
 /** How long to wait before asking an engine again that could not stop a container. */
 const STOP_AGAIN_MS = 1000
@@ -150,5 +150,5 @@ function startError(error: Error & { statusCode?: number }): Error {
       return new StepError('exit', `the command cannot be started: ${reason}`, { exitCode: 127 })
     if (/permission denied/i.test(error.message)) return new StepError('exit', `the command cannot be started: ${reason}`, { exitCode: 126 })
   }
-  return new StepError('runner_error', `the container cannot be started: ${error.message}`, { transient: true })
+  return new StepError('runner_error', `the container cannot be started: ${error.message}`, { transient: true, nodeFault: !ofJobs(error) })
 }

@@ -169,10 +169,18 @@ async function pullImage(docker: Docker, reference: string, login: RegistryLogin
   } catch (error) {
     signal.throwIfAborted()
     const text = error instanceof Error ? error.message : String(error)
+    if (isOfNode(error, text)) throw new StepError('runner_error', `this node cannot keep ${reference}: ${text.trim()}`, { transient: true, nodeFault: true })
     throw new StepError('image', `${reference} cannot be pulled: ${text.trim()}`, { transient: MAY_PASS.test(text) || !PERMANENT.test(text) })
   }
 }
 
+/** The engine is away, or its disk fails. A registry can say neither: its words come behind a code of the protocol. */
+function isOfNode(error: unknown, text: string): boolean {
+  const { code, syscall } = error as NodeJS.ErrnoException
+  return (syscall === 'connect' && (code === 'ECONNREFUSED' || code === 'ENOENT')) || BROKEN_DISK.test(text)
+}
+
+const BROKEN_DISK = /^(failed to register layer|write \/|open \/|mkdir \/).*(input\/output error|read-only file system)/i
 const MAY_PASS = /too ?many ?requests|429|timeout|timed out|connection refused|connection reset|temporar/i
 const PERMANENT =
   /not found|manifest unknown|name unknown|not known to registry|does not exist|denied|unauthorized|invalid reference|no matching manifest|no basic auth credentials|authentication required/i

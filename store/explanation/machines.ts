@@ -11,10 +11,10 @@ export interface Size {
 }
 
 /**
- * How a machine that has enrolled stands to new work: it takes it; it is not heard; an operator drained it; it is about to go
+ * How a machine that has enrolled stands to new work: it takes it; it is not heard; an operator drained it; it fails jobs; it is about to go
  * (the planner drains it, or it does so itself); it is lost.
  */
-export type Standing = 'working' | 'unheard' | 'drained' | 'leaving' | 'lost'
+export type Standing = 'working' | 'unheard' | 'drained' | 'cordoned' | 'leaving' | 'lost'
 
 /** Machines that are alike: of one size, with the same room. */
 export interface Machines extends Size {
@@ -102,6 +102,7 @@ export async function readMachineFacts(db: Db): Promise<MachineFacts> {
     ), present as (
       select n.*, coalesce(u.slots, 0) as used_slots, coalesce(u.memory_bytes, 0) as used_memory_bytes, case
           when n.state = 'lost' then 'lost'
+          when n.cordoned_at is not null then 'cordoned'
           when n.drain_requested_at is not null and not n.drain_planned then 'drained'
           when n.state = 'draining' or n.drain_planned then 'leaving'
           when coalesce(n.last_seen_at, n.enrolled_at) < now() - make_interval(secs => ${UNHEARD_SECONDS}) then 'unheard'

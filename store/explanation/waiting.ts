@@ -49,6 +49,7 @@ function machineReason(job: JobFacts, facts: MachineFacts, queue: () => Reason):
   if (working.length > 0) return queue()
   if (standing('unheard').length > 0) return paused('unheard')
   if (standing('drained').length > 0) return paused('drained')
+  if (standing('cordoned').length > 0) return paused('cordoned')
   return { code: 'no_nodes', details: { provider: facts.scaling?.provider ?? null, lost: total(standing('lost')), leaving: total(standing('leaving')) } }
 }
 

@@ -38,6 +38,7 @@ const PAUSE_WORDS = {
   no_scheduler: 'no scheduler is at work',
   unheard: 'no machine is heard; the bus may be away',
   drained: 'an operator has drained the machines that could take it',
+  cordoned: 'the machines that could take it fail jobs, and take no more',
 } as const
 
 function runningWords({ cancelRequested, phase, nodeId }: ReasonOf<'running'>['details']): string {

@@ -26,8 +26,8 @@ export const SUCCESS: AttemptResult = {
 export interface Attempts {
   /** Gives the first job of the queue, which must be this one, to a new node. */
   assign(jobId: string): Promise<ClaimedJob>
-  /** Asks for work for a node, as it does itself. */
-  claim(nodeId: string): Promise<ClaimedJob[]>
+  /** Asks for work for a node, as it does itself, by default for one slot. */
+  claim(nodeId: string, slots?: number): Promise<ClaimedJob[]>
   /** Ends an attempt, by default with success. */
   finish(job: ClaimedJob, change?: Partial<AttemptResult>): Promise<void>
   close(): Promise<void>
@@ -37,7 +37,7 @@ export interface Attempts {
 export async function createAttempts(schedulerUrl: string, factory: Factory): Promise<Attempts> {
   const store = createClaimStore(schedulerUrl)
   const db = await createDbPool(schedulerUrl, 2)
-  const claim = (nodeId: string) => createClaims(store, log).claim(nodeId, { slots: 1, memoryBytes: 2 ** 30 })
+  const claim = (nodeId: string, slots = 1) => createClaims(store, log).claim(nodeId, { slots, memoryBytes: 2 ** 30 })
   return {
     claim,
     async assign(jobId) {

@@ -8,6 +8,7 @@ import { controlSubject } from '#bus/subjects.ts'
 import { newId } from '#core/ids.ts'
 import { NodeView } from '#core/operator-api.ts'
 import { createApiKey } from '#store/bootstrap.ts'
+import { cordonNode } from '#store/cordons.ts'
 import { recordRenewal, recordSeen } from '#store/presence.ts'
 import { hashSecret } from '#store/secrets.ts'
 import { nodeBus } from '../../harness/bus.ts'
@@ -84,6 +85,23 @@ test('a lost node stays lost when it is to drain, and drains when it is back', a
   assert.deepEqual(await listed(), [[node, 'draining', true]])
 })
 
+test('of a node that is cordoned it is told why; a resume lifts it, and is in the audit log; a drain takes its place', async () => {
+  const node = await gateway.factory.node()
+  const why = 'cordoned: 3 jobs failed here'
+  const shown = async (verb?: 'drain' | 'resume') => {
+    if (verb) await tell(node, verb)
+    const { state, drainRequested, cordonReason } = (await gateway.call('GET', `/v1/nodes/${node}`)).json() as NodeView
+    return { state, drainRequested, cordonReason }
+  }
+  assert.ok(await cordonNode(gateway.admin, node, why))
+  assert.deepEqual(await shown(), { state: 'draining', drainRequested: false, cordonReason: why })
+  assert.equal(await cordonNode(gateway.admin, node, 'again'), false)
+  assert.deepEqual(await shown('resume'), { state: 'ready', drainRequested: false, cordonReason: null })
+  assert.deepEqual(await gateway.admin.anyFirst(sql.unsafe`select action from audit_log where object_id = ${node}`), ['node.resume'])
+  assert.ok(await cordonNode(gateway.admin, node, why))
+  assert.deepEqual(await shown('drain'), { state: 'draining', drainRequested: true, cordonReason: null })
+})
+
 test('the node is told over the bus', async () => {
   const { bus, nodeId } = await nodeBus(await gateway.factory.node())
   const told: Control[] = []
@@ -132,6 +150,9 @@ test('rgrid nodes lists, drains and resumes', async () => {
   assert.match(drained.stdout, /^NODE +NAME +STATE +AGE +PAID +SLOTS +MEMORY +MACHINE +EUR\/H +IMAGES +SEEN +WHY\n.* draining /)
   assert.equal(drained.code, 0)
   assert.equal(JSON.parse((await rgrid('list', '--json')).stdout).state, 'draining')
+  assert.match((await rgrid('resume', node)).stdout, row)
+  await cordonNode(gateway.admin, node, 'cordoned: 3 jobs failed here')
+  assert.match((await rgrid()).stdout, /^node_.* draining .* cordoned: 3 jobs failed here$/m)
   assert.match((await rgrid('resume', node)).stdout, row)
   assert.deepEqual((await rgrid('drain', newId('node'))).code, 3)
   for (const args of [['drain'], ['stop', node], ['list', node], ['drain', node, node]]) assert.equal((await rgrid(...args)).code, 2)

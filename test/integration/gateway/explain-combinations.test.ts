@@ -5,6 +5,7 @@ import { sql } from 'slonik'
 import type { JobPage } from '#core/api.ts'
 import { Explanation, type ReasonCode } from '#core/explain.ts'
 import { createApiKey } from '#store/bootstrap.ts'
+import { cordonNode } from '#store/cordons.ts'
 import { changeLimits } from '#store/limits.ts'
 import { startGateway, type TestGateway } from '../../harness/gateway.ts'
 import { startLeader } from '../../harness/leader.ts'
@@ -12,7 +13,7 @@ import { forgetMachines, seedCell, seedMachine, seedScaling } from '../../harnes
 import { makeTenant, queueJobs } from '../../harness/tenants.ts'
 
 /** The machines that there are. A job asks for two slots. */
-const NODES = ['none', 'room', 'full', 'small', 'unheard', 'drained', 'leaving', 'lost'] as const
+const NODES = ['none', 'room', 'full', 'small', 'unheard', 'drained', 'cordoned', 'leaving', 'lost'] as const
 /** Those on their way; each has four slots, or one. */
 const COMING = ['none', 'planned', 'booting', 'small'] as const
 /** What can be bought. */
@@ -38,7 +39,7 @@ function expected({ led, nodes, coming, buying }: Situation, { limited, isFirst 
   if (isComing && (isFirst || (nodes !== 'full' && none === undefined))) return 'booting'
   if (none !== undefined) return none
   if (nodes === 'full') return 'queue'
-  return nodes === 'unheard' || nodes === 'drained' ? 'paused' : 'no_nodes'
+  return nodes === 'unheard' || nodes === 'drained' || nodes === 'cordoned' ? 'paused' : 'no_nodes'
 }
 
 let gateway: TestGateway
@@ -52,6 +53,7 @@ before(async () => {
     const state = nodes === 'lost' ? 'lost' : nodes === 'leaving' ? 'draining' : 'ready'
     nodeIds.set(nodes, await seedMachine(admin, { state, slots: nodes === 'small' ? 1 : 2, drained: nodes === 'drained' }))
   }
+  assert.ok(await cordonNode(admin, nodeIds.get('cordoned') ?? '', 'it fails jobs'))
   for (const coming of COMING.slice(1))
     nodeIds.set(`coming ${coming}`, await seedMachine(admin, { state: coming === 'planned' ? 'planned' : 'booting', slots: coming === 'small' ? 1 : 4 }))
   // What fills the machine that is full is another account's: nobody may see the job, everybody that there is no room.

@@ -6,6 +6,7 @@ import type { JobPage, JobView } from '#core/api.ts'
 import { CAPACITY_SHORTAGES, Explanation, REASON_CODES, type ReasonCode, type ReasonOf } from '#core/explain.ts'
 import type { Spec } from '#core/job/spec.ts'
 import type { Service } from '#core/service/run.ts'
+import { cordonNode } from '#store/cordons.ts'
 import { releaseBatchHolds } from '#store/holds.ts'
 import { changeLimits } from '#store/limits.ts'
 import { startGateway, type TestGateway } from '../../harness/gateway.ts'
@@ -128,8 +129,10 @@ test('a limit of the account, or of the project', async () => {
   await reason(job, 'queue')
 })
 
-test('nothing is started at all: machines that are not heard, or drained', async () => {
+test('nothing is started at all: machines that are not heard, drained, or cordoned', async () => {
   const job = await queued()
+  await cordonNode(gateway.admin, await seedMachine(gateway.admin, { state: 'ready' }), 'it fails jobs')
+  assert.deepEqual(await reason(job, 'paused'), { cause: 'cordoned', message: 'waiting: the machines that could take it fail jobs, and take no more' })
   await seedMachine(gateway.admin, { state: 'ready', drained: true })
   assert.deepEqual(await reason(job, 'paused'), { cause: 'drained', message: 'waiting: an operator has drained the machines that could take it' })
   await seedMachine(gateway.admin, { state: 'ready', createdAgo: 100, seenAgo: 30 })

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { attemptStateFor, backoffSeconds, decide, exitStatus, MAX_ATTEMPTS, MAX_INFRA_RETRIES } from '#core/job/outcome.ts'
+import { attemptStateFor, backoffSeconds, decide, exitStatus, isNodeFault, MAX_ATTEMPTS, MAX_INFRA_RETRIES } from '#core/job/outcome.ts'
 import type { ResolvedSpec } from '#core/job/resolve.ts'
 import { CAUSES } from '#core/job/state.ts'
 
@@ -108,4 +108,14 @@ for (const [state, cause, exitCode, status] of [
   ['cancelled', 'cancelled', null, 130],
 ] as const) {
   test(`rgrid run ends with ${status} when the job ${state} by ${cause}`, () => assert.equal(exitStatus({ state, cause, exitCode }), status))
+}
+
+for (const cause of CAUSES) {
+  const said = cause === 'runner_error' || cause === 'interrupted'
+  const whose = cause === 'lost' ? 'the node’s fault' : said ? 'the node’s fault when it says so' : 'never the node’s fault'
+  test(`${cause} is ${whose}`, () => {
+    assert.equal(isNodeFault({ cause }), cause === 'lost')
+    assert.equal(isNodeFault({ cause, nodeFault: false }), cause === 'lost')
+    assert.equal(isNodeFault({ cause, nodeFault: true }), cause === 'lost' || said)
+  })
 }

@@ -21,6 +21,7 @@ const aJob = (jobId: string, change: Partial<QueuedJob> = {}): QueuedJob => ({
   memoryBytes: GI,
   image: 'python:3.12',
   mostSeconds: 60,
+  avoid: [],
   ...change,
 })
 const aWish = (nodeId: string, slots = 2) => ({ nodeId, slots, memoryBytes: 4 * GI })
@@ -113,6 +114,24 @@ test('others are looked for only when whoever asked lacks an image or the life',
   assert.deepEqual(searchElsewhere([node], [aJob('1', { mostSeconds: 3500 }), aJob('2', { mostSeconds: 3100 })], 3600), { images: [], maxAgeSeconds: 500 })
 })
 
+test('a job goes to no node that it is to avoid: to another that asks, or it stays in the queue', () => {
+  const nodes = [aNode('sick', { freeSlots: 8, images: [PYTHON] }), aNode('well', { freeSlots: 1 })]
+  const jobs = [aJob('1', { avoid: ['sick'] }), aJob('2', { avoid: ['sick'] }), aJob('3')]
+  assert.deepEqual(given(planClaims([aWish('sick', 8), aWish('well')], nodes, jobs)), [
+    ['1', 'well'],
+    ['3', 'sick'],
+  ])
+  const only = [aNode('sick'), aNode('other')]
+  assert.deepEqual(given(planClaims([aWish('sick')], only, [aJob('1', { avoid: ['sick', 'other'] })])), [['1', 'sick']], 'no other could take it')
+})
+
+test('a job is not left to a node that it is to avoid, and such a one does not keep others from being looked for', () => {
+  const sick = aNode('sick', { images: [PYTHON] })
+  const job = aJob('1', { avoid: ['sick'] })
+  assert.deepEqual(given(planClaims([aWish('well')], [aNode('well')], [job], { ...MAY, elsewhere: [sick] })), [['1', 'well']])
+  assert.deepEqual(searchElsewhere([sick, aNode('well')], [job], 3600), { images: [PYTHON], maxAgeSeconds: null })
+})
+
 test('no plan gives a node more than it has, or a job twice', () => {
   const node = fc.record({
     freeSlots: fc.integer({ min: -2, max: 8 }),
@@ -126,6 +145,7 @@ test('no plan gives a node more than it has, or a job twice', () => {
     memoryBytes: fc.integer({ min: 1, max: 50 }),
     mostSeconds: fc.integer({ min: 1, max: 5000 }),
     image: fc.constantFrom('python:3.12', 'node:24'),
+    avoid: fc.subarray(['n0', 'n1', 'e0']),
   })
   fc.assert(
     fc.property(fc.array(node, { maxLength: 5 }), fc.array(node, { maxLength: 3 }), fc.array(job, { maxLength: 20 }), (nodes, others, jobs) => {
@@ -133,6 +153,7 @@ test('no plan gives a node more than it has, or a job twice', () => {
       const elsewhere = others.map((n, i) => aNode(`e${i}`, n))
       const wishes = nodes.map((n, i) => ({ nodeId: `n${i}`, slots: n.asked, memoryBytes: 1000 }))
       const candidates = jobs.map((j, i) => aJob(`j${i}`, j))
+      const avoids = (j: QueuedJob | undefined, nodeId: string) => j?.avoid.includes(nodeId) && capacity.some((n) => !j.avoid.includes(n.nodeId))
       const { picks, leaves } = planClaims(wishes, capacity, candidates, { ...MAY, elsewhere })
       assert.equal(new Set([...picks, ...leaves].map((of) => of.jobId)).size, picks.length + leaves.length)
       assert.equal(new Set(picks.map((pick) => pick.leaseToken)).size, picks.length)
@@ -144,13 +165,20 @@ test('no plan gives a node more than it has, or a job twice', () => {
         list.filter((entry) => entry.nodeId === nodeId).map((entry) => candidates.find((c) => c.jobId === entry.jobId))
       for (const [i, n] of nodes.entries()) within(of(picks, `n${i}`), Math.min(n.freeSlots, n.asked), n.freeMemoryBytes)
       for (const [i, n] of others.entries()) within(of(leaves, `e${i}`), n.freeSlots, n.freeMemoryBytes)
+      for (const { jobId, nodeId } of [...picks, ...leaves])
+        assert.ok(
+          !avoids(
+            candidates.find((c) => c.jobId === jobId),
+            nodeId,
+          ),
+        )
       // What is neither given nor left fits on no node that asked.
       for (const j of candidates.filter(({ jobId }) => ![...picks, ...leaves].some((entry) => entry.jobId === jobId)))
         for (const [i, n] of nodes.entries()) {
           const used = of(picks, `n${i}`).reduce((sum, other) => sum + (other?.slots ?? 0), 0)
           const memory = of(picks, `n${i}`).reduce((sum, other) => sum + (other?.memoryBytes ?? 0), 0)
           const earlier = Math.min(n.freeSlots, n.asked) - used >= j.slots && Math.min(n.freeMemoryBytes, 1000) - memory >= j.memoryBytes
-          assert.ok(!earlier, `${j.jobId} fits n${i}`)
+          assert.ok(!earlier || avoids(j, `n${i}`), `${j.jobId} fits n${i}`)
         }
     }),
   )
