@@ -3,10 +3,10 @@ import { RGridError } from '#core/errors.ts'
 import { isAway } from '#core/service/away.ts'
 import type { Deed } from '#store/audit.ts'
 import type { EffectiveLimits } from '#store/limits.ts'
-import { type NewJob, storeJobs, viewNewJob } from '#store/new-jobs.ts'
+import { type NewJob, storeJobs, storeJobsAlone, viewNewJob } from '#store/new-jobs.ts'
 import type { Tx } from '#store/pool.ts'
 import type { TenantDb } from '#store/tenant.ts'
-import { openAdmission } from '#store/usage.ts'
+import { needsAdmission, openAdmission } from '#store/usage.ts'
 import type { Principal } from './access/caller.ts'
 import { limitError } from './limits/admission.ts'
 
@@ -32,30 +32,26 @@ interface Waiting extends Submit {
 
 /** So many are stored in one transaction at most. */
 const MOST = 200
-/** Of one project so many rounds are at the database at once. */
-const AT_ONCE = 2
 
 /**
- * All submits of a project that wait in this process are stored together: while rounds are at the database the next one
+ * All submits of a project that wait in this process are stored together: while a round is at the database the next one
  * gathers. A quiet moment's submit waits for nobody, a busy one's shares the price of a transaction with others. `stored` is
  * told how many jobs can be claimed.
  */
 export function createSubmitDesk(stored: (queued: number) => void): SubmitDesk {
-  const lines = new Map<string, { waiting: Waiting[]; rounds: number }>()
+  /** By project, while a round of it is at the database: those who wait for the next one. */
+  const lines = new Map<string, Waiting[]>()
 
-  async function run(projectId: string, line: { waiting: Waiting[]; rounds: number }): Promise<void> {
-    if (line.rounds >= AT_ONCE) return
-    line.rounds++
-    while (line.waiting.length > 0) await storeRound(line.waiting.splice(0, MOST))
-    line.rounds--
-    if (line.rounds === 0 && line.waiting.length === 0) lines.delete(projectId)
+  async function serve(projectId: string, line: Waiting[]): Promise<void> {
+    while (line.length > 0) await storeRound(line.splice(0, MOST))
+    lines.delete(projectId)
   }
 
   async function storeRound(round: Waiting[]): Promise<void> {
     const [first] = round
     if (!first) return
     try {
-      const { createdAt, taken, refused } = await first.db.transaction((tx) => store(tx, round))
+      const { createdAt, taken, refused } = await store(first, round)
       for (const wish of taken) wish.resolve(viewNewJob(wish.job, wish.principal.projectSlug, createdAt))
       for (const [wish, error] of refused) wish.reject(error)
       const queued = taken.filter((wish) => wish.job.state === 'queued').length
@@ -70,17 +66,33 @@ export function createSubmitDesk(stored: (queued: number) => void): SubmitDesk {
   return {
     submit(wish) {
       const { promise, resolve, reject } = Promise.withResolvers<JobView>()
-      const line = lines.get(wish.principal.projectId) ?? { waiting: [], rounds: 0 }
-      lines.set(wish.principal.projectId, line)
-      line.waiting.push({ ...wish, resolve, reject })
-      void run(wish.principal.projectId, line)
+      const { projectId } = wish.principal
+      const waiting = { ...wish, resolve, reject }
+      const line = lines.get(projectId)
+      if (line) line.push(waiting)
+      else {
+        const first = [waiting]
+        lines.set(projectId, first)
+        void serve(projectId, first)
+      }
       return promise
     },
   }
 }
 
-async function store(tx: Tx, round: readonly Waiting[]): Promise<{ createdAt: string; taken: Waiting[]; refused: [Waiting, unknown][] }> {
-  const { principal, limits } = round[0] as Waiting
+interface Stored {
+  createdAt: string
+  taken: readonly Waiting[]
+  refused: [Waiting, unknown][]
+}
+
+/** Without an admission there is nothing to ask before, and the statement that stores is a transaction of its own. */
+async function store({ db, principal, limits }: Waiting, round: readonly Waiting[]): Promise<Stored> {
+  if (needsAdmission(limits)) return db.transaction((tx) => storeAdmitted(tx, principal, limits, round))
+  return { createdAt: await storeJobsAlone(db, principal, ...rowsOf(round)), taken: round, refused: [] }
+}
+
+async function storeAdmitted(tx: Tx, principal: Principal, limits: EffectiveLimits, round: readonly Waiting[]): Promise<Stored> {
   const admission = await openAdmission(tx, principal, limits)
   const taken: Waiting[] = []
   const refused: [Waiting, unknown][] = []
@@ -92,12 +104,9 @@ async function store(tx: Tx, round: readonly Waiting[]): Promise<{ createdAt: st
   }
   await admission.settle()
   if (taken.length === 0) return { createdAt: '', taken, refused }
-  const createdAt = await storeJobs(
-    tx,
-    principal,
-    null,
-    taken.map((wish) => wish.job),
-    taken.map((wish) => wish.deed),
-  )
-  return { createdAt, taken, refused }
+  return { createdAt: await storeJobs(tx, principal, null, ...rowsOf(taken)), taken, refused }
+}
+
+function rowsOf(round: readonly Waiting[]): [NewJob[], Deed[]] {
+  return [round.map((wish) => wish.job), round.map((wish) => wish.deed)]
 }

@@ -1,5 +1,5 @@
 import { Type } from '@sinclair/typebox'
-import { sql } from 'slonik'
+import { type FragmentSqlToken, sql } from 'slonik'
 import type { JobView } from '#core/api.ts'
 import { newId } from '#core/ids.ts'
 import type { ResolvedSpec } from '#core/job/resolve.ts'
@@ -11,6 +11,7 @@ import type { Deed } from './audit.ts'
 import { QUEUE_UNTIL } from './holds.ts'
 import type { Tx } from './pool.ts'
 import { row } from './row.ts'
+import type { TenantDb } from './tenant.ts'
 
 /** Whose a new job or batch is. */
 export interface Owner {
@@ -86,9 +87,21 @@ const MadeRow = row(Type.Object({ created_at: Type.String() }))
  * transaction. Returns when they were made. (No webhook hears of `job.submitted`, so there is nothing to send.)
  */
 export async function storeJobs(tx: Tx, owner: Owner, batchId: string | null, jobs: readonly NewJob[], deeds: readonly Deed[] = []): Promise<string> {
-  const { created_at } = await tx.one(sql.prepared('store_jobs', MadeRow)`
-    with j as materialized (
-      select * from jsonb_to_recordset(${JSON.stringify(jobs)}::jsonb)
+  const { created_at } = await tx.one(insertion('store_jobs', sql.fragment`null`, owner, batchId, jobs, deeds))
+  return created_at
+}
+
+/** The same for jobs of no batch, as a transaction of its own, in one round trip. */
+export async function storeJobsAlone(db: TenantDb, owner: Owner, jobs: readonly NewJob[], deeds: readonly Deed[]): Promise<string> {
+  const { created_at } = await db.alone((one, setAccount) => one.one(insertion('store_jobs_alone', setAccount, owner, null, jobs, deeds)))
+  return created_at
+}
+
+/** Every row is made from that of `who`, so that `first` is done before row level security looks at any. */
+function insertion(name: string, first: FragmentSqlToken, owner: Owner, batchId: string | null, jobs: readonly NewJob[], deeds: readonly Deed[]) {
+  return sql.prepared(name, MadeRow)`
+    with who as materialized (select ${first}), j as materialized (
+      select j.* from who, jsonb_to_recordset(${JSON.stringify(jobs)}::jsonb)
         as j(id text, index int, name text, labels jsonb, spec jsonb, slots smallint, memory bigint, priority smallint, state text, hold text,
           until timestamptz, reason text, price bigint, attempt bigint, reserved bigint, workload text, trace text)
     ), made as (
@@ -107,11 +120,10 @@ export async function storeJobs(tx: Tx, owner: Owner, batchId: string | null, jo
     ), told as (
       insert into audit_log (account_id, project_id, actor_kind, actor_id, actor_name, action, object_id, ip, request_id, details)
       select d."accountId", d."projectId", d."actorKind", d."actorId", d."actorName", d.action, d."objectId", d.ip, d."requestId", d.details
-      from jsonb_to_recordset(${JSON.stringify(deeds)}::jsonb) as d("accountId" text, "projectId" text, "actorKind" text, "actorId" text, "actorName" text,
+      from who, jsonb_to_recordset(${JSON.stringify(deeds)}::jsonb) as d("accountId" text, "projectId" text, "actorKind" text, "actorId" text, "actorName" text,
         action text, "objectId" text, ip text, "requestId" text, details jsonb)
     )
-    select now() as created_at`)
-  return created_at
+    select now() as created_at`
 }
 
 /** A job that was just stored, as the API shows it. */

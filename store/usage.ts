@@ -16,6 +16,7 @@ const UsageShape = Type.Object({
 })
 const UsageRow = row(UsageShape)
 const StandingRow = row(Type.Composite([UsageShape, Type.Object({ told: Type.Number() })]))
+const LockRow = row(Type.Object({}))
 const CountRow = row(Type.Object({ count: Type.Number() }))
 
 const MONTH = sql.fragment`date_trunc('month', now() at time zone 'utc')::date`
@@ -83,13 +84,13 @@ export interface Admission {
  * let in, so that a thousand at once cannot pass what one alone could not. An account without such limits waits for nothing.
  */
 export async function openAdmission(tx: Tx, owner: { accountId: string; projectId: string }, limits: EffectiveLimits): Promise<Admission> {
-  const limited = (['account', 'project'] as const).filter((whose) => limits[whose].openJobs !== null || limits[whose].monthMicrons !== null)
+  const limited = limitedOwners(limits)
   if (limited.length === 0) return { admit: () => undefined, settle: async () => undefined }
   await lockUsage(tx, owner.accountId)
   const used: Standing[] = []
   for (const whose of limited) {
     const ownerId = whose === 'account' ? owner.accountId : owner.projectId
-    const now = await tx.one(sql.type(StandingRow)`
+    const now = await tx.one(sql.prepared(`standing_of_${whose}`, StandingRow)`
       select *, 0 as running_jobs, coalesce((select max(percent) from spending_marks where owner_id = ${ownerId} and month = ${MONTH}), 0)::int as told
       from (${sums(owner.accountId, whose === 'account' ? null : owner.projectId)}) s`)
     used.push({ whose, ownerId, openJobs: now.open_jobs, monthMicrons: now.spent_microns + now.reserved_microns, told: now.told, refused: false })
@@ -121,9 +122,18 @@ export async function openAdmission(tx: Tx, owner: { accountId: string; projectI
   }
 }
 
+/** Whether what is submitted needs an admission. */
+export function needsAdmission(limits: EffectiveLimits): boolean {
+  return limitedOwners(limits).length > 0
+}
+
+function limitedOwners(limits: EffectiveLimits): ('account' | 'project')[] {
+  return (['account', 'project'] as const).filter((whose) => limits[whose].openJobs !== null || limits[whose].monthMicrons !== null)
+}
+
 /** Until the transaction is over nobody else of the account is let in. */
 async function lockUsage(tx: Tx, accountId: string): Promise<void> {
-  await tx.query(sql.unsafe`select pg_advisory_xact_lock(hashtextextended(${`usage:${accountId}`}, 0))`)
+  await tx.query(sql.prepared('lock_usage', LockRow)`select pg_advisory_xact_lock(hashtextextended(${`usage:${accountId}`}, 0))`)
 }
 
 const BytesRow = row(Type.Object({ bytes: Type.Number() }))

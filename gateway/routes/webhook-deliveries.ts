@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
 import { RGridError, validationError } from '#core/errors.ts'
 import { DeliveryDetail, DeliveryPage, DeliveryQuery, DeliveryView, RedeliverRange, type WebhookView } from '#core/webhook-api.ts'
-import type { TenantDb } from '#store/tenant.ts'
+import type { Db } from '#store/pool.ts'
 import { insertPing, listDeliveries, parseDeliveryId, readDelivery, readTries, redeliver, redeliverRange } from '#store/webhook-ledger.ts'
 import { readWebhook } from '#store/webhooks.ts'
 import { ofObject } from '../access/access.ts'
@@ -107,11 +107,11 @@ export const webhookDeliveryRoutes: FastifyPluginAsyncTypebox<RouteOptions> = as
   )
 }
 
-async function owned(db: TenantDb, projectId: string, id: string): Promise<WebhookView> {
+async function owned(db: Db, projectId: string, id: string): Promise<WebhookView> {
   return (await readWebhook(db, projectId, id)) ?? noWebhook(id)
 }
 
-async function existing(db: TenantDb, projectId: string, { id, deliveryId }: typeof Ids.static): Promise<{ number: number; view: DeliveryView }> {
+async function existing(db: Db, projectId: string, { id, deliveryId }: typeof Ids.static): Promise<{ number: number; view: DeliveryView }> {
   await owned(db, projectId, id)
   const number = parseDeliveryId(deliveryId)
   const view = number === undefined ? undefined : await readDelivery(db, id, number)

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
+import { Type } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 import { sql } from 'slonik'
 import { Control, Wake } from '#bus/messages/node.ts'
@@ -7,6 +8,7 @@ import { controlSubject, wakeSubject } from '#bus/subjects.ts'
 import { JobDetail, JobPage, JobView } from '#core/api.ts'
 import { newId } from '#core/ids.ts'
 import type { Service } from '#core/service/run.ts'
+import { row } from '#store/row.ts'
 import { startGateway, type TestGateway } from '../../harness/gateway.ts'
 import { startLeader } from '../../harness/leader.ts'
 import { WRONG_JOBS } from '../../harness/wrong-specs.ts'
@@ -22,6 +24,7 @@ after(async () => {
   await gateway.stop()
 })
 
+const SharedRow = row(Type.Object({ jobs: Type.Number(), transactions: Type.Number(), events: Type.Number(), deeds: Type.Number() }))
 const JOBS = '/v1/projects/default/jobs'
 const job = (change: Record<string, unknown> = {}, metadata = {}) => ({ metadata, spec: { runtime: 'bash', command: ['true'], ...change } })
 
@@ -51,6 +54,20 @@ test('each wrong document is 422, names the field, and nothing is stored', async
     )
   }
   for (const table of ['jobs', 'events', 'outbox', 'batches'] as const) assert.equal(await rowCount(table), 0)
+})
+
+test('submits that come together share transactions, and each has its event and its entry in the audit log', async () => {
+  const label = { round: 'shared' }
+  const ids = (await Promise.all(Array.from({ length: 100 }, () => submit({}, { labels: label })))).map((view) => view.id)
+  const found = await gateway.admin.one(sql.type(SharedRow)`
+    with j as (select id, created_at from jobs where labels = ${JSON.stringify(label)}::jsonb)
+    select count(*)::int as jobs, count(distinct created_at)::int as transactions,
+      (select count(*) from events where job_id in (select id from j))::int as events,
+      (select count(*) from audit_log where object_id in (select id from j) and action = 'job.submit')::int as deeds
+    from j`)
+  assert.equal(new Set(ids).size, 100)
+  assert.deepEqual([found.jobs, found.events, found.deeds], [100, 100, 100])
+  assert.ok(found.transactions < 25, `${found.transactions} transactions`)
 })
 
 test('a job is stored with its event and its place in the outbox, and a node is woken', async () => {

@@ -3,7 +3,10 @@ import { after, before, test } from 'node:test'
 import { Type } from '@sinclair/typebox'
 import { sql } from 'slonik'
 import { newId } from '#core/ids.ts'
+import { validateJob } from '#core/job/validate.ts'
+import { RUNTIMES } from '#core/runtimes.ts'
 import { createApiKey } from '#store/bootstrap.ts'
+import { prepareJob, storeJobsAlone } from '#store/new-jobs.ts'
 import { createDbPool, type DatabasePool } from '#store/pool.ts'
 import { row } from '#store/row.ts'
 import { accountDb, operatorDb } from '#store/tenant.ts'
@@ -127,6 +130,24 @@ test('the account is set for one transaction: whoever gets the connection next s
   await assert.rejects(accountDb(alone, make.accountId).query(sql.unsafe`select 1/0`), /division by zero/)
   assert.equal(await count(alone, 'projects'), 0)
   await alone.end()
+})
+
+test('a job that is stored in one statement alone is of its own account only, and the account is set for that statement', async () => {
+  const single = await createDbPool(database.gatewayUrl, 1)
+  const { accountId, projectId } = make
+  const job = () => prepareJob(validateJob({ spec: { runtime: 'bash', command: ['true'] } }, RUNTIMES), { slotHourMicrons: 0, trace: null })
+  const actor = { actorKind: 'key', actorId: 'key_x', actorName: 'x', ip: '::1', requestId: 'r' } as const
+  const deedOf = (objectId: string, of = accountId) => ({ ...actor, accountId: of, projectId, action: 'job.submit', objectId, details: {} })
+  const own = job()
+  await storeJobsAlone(accountDb(single, accountId), make, [own], [deedOf(own.id)])
+  assert.equal((await make.jobState(own.id)).state, 'queued')
+  assert.equal(await count(single, 'jobs'), 0)
+  const foreign = job()
+  await assert.rejects(storeJobsAlone(accountDb(single, stranger), make, [foreign], []), /row-level security/)
+  await assert.rejects(storeJobsAlone(accountDb(single, accountId), make, [foreign], [deedOf(foreign.id, stranger)]), /row-level security/)
+  assert.equal(await accountDb(single, accountId).alone((db) => count(db, 'jobs')), 0)
+  assert.equal(await admin.exists(sql.unsafe`select 1 from jobs where id = ${foreign.id}`), false)
+  await single.end()
 })
 
 test('what is no account is not tried', () => {
