@@ -3,8 +3,8 @@ import { type Claims, idClaim, textClaim } from './claims.ts'
 import { mapRole, type Organisation, standing } from './organisation.ts'
 import { RefusedToken } from './refused.ts'
 
-/** What Clerk's own two roles mean when the configuration names none. */
-const CLERK_ROLES: Readonly<Record<string, Role>> = { admin: 'admin', member: 'developer' }
+/** What Clerk's own two roles mean when the configuration names none. It has no mightier one than `admin`, and an account needs an owner. */
+const CLERK_ROLES: Readonly<Record<string, Role>> = { admin: 'owner', member: 'developer' }
 
 /**
  * The active organisation of a session token of Clerk: version 2 has `o: {id, slg, rol}`, version 1 `org_id`, `org_slug` and

@@ -26,7 +26,7 @@ test('an identity has the issuer of the configuration and times in milliseconds'
 
 test('version 1 of Clerk: org_id, org_slug, org_role with its prefix', () => {
   const v1 = { org_id: 'org_1', org_slug: 'acme', org_role: 'org:admin' }
-  assert.deepEqual(organisation(clerk, v1), { id: 'org_1', slug: 'acme', name: null, role: 'admin', isWithdrawn: false })
+  assert.deepEqual(organisation(clerk, v1), { id: 'org_1', slug: 'acme', name: null, role: 'owner', isWithdrawn: false })
   assert.equal(organisation(clerk, { ...v1, org_role: 'org:member' })?.role, 'developer')
   assert.equal(organisation(clerk, { ...v1, org_role: 'org:billing' })?.role, 'viewer')
   assert.equal(organisation(clerk, {}), null)
@@ -34,7 +34,7 @@ test('version 1 of Clerk: org_id, org_slug, org_role with its prefix', () => {
 
 test('version 2 of Clerk: o, and nothing of version 1 beside it', () => {
   const v2 = { v: 2, o: { id: 'org_1', slg: 'acme', rol: 'admin', per: 'x', fpm: '1' } }
-  assert.deepEqual(organisation(clerk, v2), { id: 'org_1', slug: 'acme', name: null, role: 'admin', isWithdrawn: false })
+  assert.deepEqual(organisation(clerk, v2), { id: 'org_1', slug: 'acme', name: null, role: 'owner', isWithdrawn: false })
   assert.equal(organisation(clerk, { v: 2, org_id: 'org_1', org_role: 'org:admin' }), null)
   assert.equal(organisation(clerk, { v: 2, o: null }), null)
 })
