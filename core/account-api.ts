@@ -35,15 +35,33 @@ export const MeView = Type.Object({
 /** See the schema of the same name. */
 export type MeView = Static<typeof MeView>
 
-/** Somebody who may do something in an account or a project. */
+/** Who says what somebody is. */
+export const MEMBER_SOURCES = ['manual', 'idp', 'personal', 'blocked'] as const
+/** Whether a role counts. */
+export const MEMBER_STATES = ['active', 'lapsed', 'ended'] as const
+
+/** Somebody who may do something in an account or a project, or could before. */
 export const MemberView = Type.Object({
   userId: Type.String(),
   email: maybe(Type.String()),
   name: maybe(Type.String()),
   role: RoleWord,
-  source: Type.Union([Type.Literal('manual'), Type.Literal('idp'), Type.Literal('personal')], {
-    description: 'Who says so: a member of the account, the OpenID provider at each sign-in, or it is the person’s own account.',
-  }),
+  source: Type.Union(
+    MEMBER_SOURCES.map((source) => Type.Literal(source)),
+    {
+      description:
+        'Who says so: `manual` a member of the account, `idp` the OpenID provider, `personal`: it is the person’s own account; `blocked`: a member of the account took them out, and no sign-in brings them back.',
+    },
+  ),
+  state: Type.Union(
+    MEMBER_STATES.map((state) => Type.Literal(state)),
+    {
+      description:
+        '`active`: the role counts. `lapsed`: it counts for a token alone that names the organisation, as none did lately. `ended`: it does not count; the provider, or a member of the account (`source`), says so.',
+    },
+  ),
+  confirmedAt: maybe(Type.String({ format: 'date-time', description: 'When the newest token was made that named the organisation.' })),
+  keys: Type.Integer({ description: 'API keys that they made, themselves or with a key of theirs, and that still work.' }),
   createdAt: Time,
 })
 /** See the schema of the same name. */
@@ -54,6 +72,35 @@ export const MemberList = pageOf(MemberView)
 
 /** A role that somebody is given. In a project nobody is owner: that is of the account. */
 export const MemberRole = Type.Object({ role: RoleWord }, strict)
+
+/** What becomes of the API keys that somebody made who is taken out. */
+export const RemovalQuery = Type.Object(
+  {
+    keys: Type.Optional(
+      Type.Union([Type.Literal('revoke'), Type.Literal('keep')], {
+        default: 'revoke',
+        description: 'What becomes of the API keys that they made, themselves or with a key of theirs.',
+      }),
+    ),
+  },
+  strict,
+)
+
+/** An API key of somebody who was taken out. */
+export const LeftKey = Type.Object({ id: Type.String(), name: Type.String(), project: Type.String({ description: 'Its slug.' }), revokedAt: maybe(Time) })
+/** See the schema of the same name. */
+export type LeftKey = Static<typeof LeftKey>
+
+/** Somebody who was taken out, and the keys that they left behind. */
+export const RemovedMember = Type.Object({
+  userId: Type.String(),
+  blocked: Type.Boolean({
+    description: 'The account is an organisation of the sign-in provider: no sign-in brings them back until somebody gives them a role.',
+  }),
+  keys: Type.Array(LeftKey, { description: 'The API keys that they made, themselves or with a key of theirs, and that worked until now.' }),
+})
+/** See the schema of the same name. */
+export type RemovedMember = Static<typeof RemovedMember>
 
 /** A project that is to be made. */
 export const NewProjectBody = Type.Object(

@@ -95,7 +95,7 @@ export async function buildApp(deps: GatewayDeps): Promise<FastifyInstance> {
   registerHealth(app, deps)
   await app.register(
     async (keyed) => {
-      authoriseRequests(keyed, deps, createCallers(deps.pool, deps.oidc))
+      authoriseRequests(keyed, deps, createCallers(deps.pool, deps.oidc, deps.organisationGraceSeconds))
       const known = createKnownLimits(deps.pool)
       const machines = createMachineReader(deps.pool)
       limitRequests(keyed, known, stopping)

@@ -32,6 +32,12 @@ export const GatewayEnv = Type.Object({
   RGRID_OIDC_FILE: Type.Optional(
     Type.String({ description: 'path of a JSON list of the issuers whose tokens are taken (SIGN_IN.md); without it only API keys are' }),
   ),
+  RGRID_ORGANISATION_GRACE_SECONDS: Type.Integer({
+    default: 3600,
+    minimum: 0,
+    maximum: 86_400,
+    description: 'how long after a token named an organisation its person may choose that account with tokens that name none (SIGN_IN.md)',
+  }),
   ...WebhookEnv,
   ...MetricsEnv,
   ...TracingEnv,

@@ -38,6 +38,8 @@ export interface GatewayDeps {
   http: HttpOptions
   /** Takes tokens of people; without it only keys are taken. */
   oidc?: Pick<Oidc, 'verify' | 'logins'> | undefined
+  /** How long after a token named an organisation its person may choose that account with tokens that do not. */
+  organisationGraceSeconds: number
 }
 
 /** The same with what the application makes of it for its routes. */

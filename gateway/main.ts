@@ -57,6 +57,7 @@ async function main(): Promise<void> {
     webhookTargets: webhookTargets(env),
     http: httpOptions(env),
     oidc,
+    organisationGraceSeconds: env.RGRID_ORGANISATION_GRACE_SECONDS,
   })
 
   stop.throwIfAborted()

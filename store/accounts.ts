@@ -7,7 +7,7 @@ import type { DatabasePool, Db } from './pool.ts'
 import { row } from './row.ts'
 
 const RoleWord = Type.Unsafe<Role>(Type.Union(ROLES.map((role) => Type.Literal(role))))
-const SignedInRow = row(Type.Object({ user_id: Type.String(), account_id: Type.String() }))
+const SignedInRow = row(Type.Object({ user_id: Type.String(), account_id: maybe(Type.String()) }))
 const MembershipRow = row(
   Type.Object({
     account_id: Type.String(),
@@ -33,27 +33,35 @@ export interface SignIn {
   subject: string
   email: string | null
   name: string | null
-  organisation: { id: string; name: string | null; role: Role | null } | null
+  /** `role` null: the token gives none; `isWithdrawn`: it says that what the provider gave is over. */
+  organisation: { id: string; name: string | null; role: Role | null; isWithdrawn: boolean } | null
+  issuedAtMs: number
 }
 
-/** The role in an organisation of somebody whose provider does not say one. */
-const LEAST_ROLE: Role = 'viewer'
+/** What makes a membership by the provider's word count: a good token that names its account, or one that did so not longer ago than this. */
+export interface Vouching {
+  accountId: string | null
+  graceSeconds: number
+}
 
 /**
  * The person and the account that a token speaks for: of its organisation, else the person's own. Whoever, or whatever,
- * is seen for the first time is written down; the role in the organisation is what the provider says now.
+ * is seen for the first time is written down; the role in the organisation is what the provider said last. `accountId` is null
+ * for an organisation that nobody with a role has come from; `isVouched`: the token gives a role in it.
  */
-export async function signIn(pool: DatabasePool, who: SignIn): Promise<{ userId: string; accountId: string; memberships: Membership[] }> {
+export async function signIn(pool: DatabasePool, who: SignIn): Promise<{ userId: string; accountId: string | null; isVouched: boolean }> {
   const org = who.organisation
   const { user_id, account_id } = await pool.one(sql.type(SignedInRow)`
     select user_id, account_id from rgrid_sign_in(${who.issuer}, ${who.subject}, ${who.email}, ${who.name},
-      ${org?.id ?? null}, ${org?.name ?? null}, ${org ? (org.role ?? LEAST_ROLE) : null}, ${newId('user')}, ${newId('account')})`)
-  return { userId: user_id, accountId: account_id, memberships: await membershipsOf(pool, user_id) }
+      ${org?.id ?? null}, ${org?.name ?? null}, ${org?.role ?? null}, ${org?.isWithdrawn ?? false}, to_timestamp(${who.issuedAtMs / 1000}),
+      ${newId('user')}, ${newId('account')})`)
+  return { userId: user_id, accountId: account_id, isVouched: org === null || org.role !== null }
 }
 
-/** Every account and project that a person is a member of. */
-export async function membershipsOf(pool: DatabasePool, userId: string): Promise<Membership[]> {
-  const rows = await pool.any(sql.type(MembershipRow)`select account_id, account_name, account_kind, project_id, role from rgrid_memberships(${userId})`)
+/** Every account and project that a person is a member of, as far as it counts now. */
+export async function membershipsOf(pool: DatabasePool, userId: string, { accountId, graceSeconds }: Vouching): Promise<Membership[]> {
+  const rows = await pool.any(sql.type(MembershipRow)`
+    select account_id, account_name, account_kind, project_id, role from rgrid_memberships(${userId}, ${accountId}, ${graceSeconds})`)
   return rows.map((found) => ({
     accountId: found.account_id,
     accountName: found.account_name,

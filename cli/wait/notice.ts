@@ -75,6 +75,7 @@ const PAUSE_ADVICE = {
   no_scheduler: 'it starts when a scheduler is at work again (operators: rgrid doctor)',
   unheard: 'it starts when a machine is heard again (operators: rgrid nodes)',
   drained: 'it starts when a machine may work again (operators: rgrid nodes resume NODE)',
+  cordoned: 'it starts when a machine is well, or another one comes (operators: rgrid nodes)',
 } as const
 
 function capacityAdvice({ shortage, provider }: ReasonOf<'capacity'>['details']): string | undefined {

@@ -21,6 +21,8 @@ export interface Caller {
   /** Of a person: the role in the account, and those in single projects. */
   role: Role | null
   projectRoles: ReadonlyMap<string, Role>
+  /** Of a person: the account that the token gives a role in, until it expires. */
+  vouched: { accountId: string; untilMs: number } | null
 }
 
 /** A caller within one project: what routes work with. */

@@ -1,10 +1,10 @@
 import type { Role } from '#core/access.ts'
 import { type Claims, idClaim, textClaim } from './claims.ts'
-import { mapRole, type Organisation } from './organisation.ts'
+import { mapRole, type Organisation, standing } from './organisation.ts'
 import { RefusedToken } from './refused.ts'
 
-/** What Clerk's own two roles mean when the configuration names none. */
-const CLERK_ROLES: Readonly<Record<string, Role>> = { admin: 'admin', member: 'developer' }
+/** What Clerk's own two roles mean when the configuration names none. It has no mightier one than `admin`, and an account needs an owner. */
+const CLERK_ROLES: Readonly<Record<string, Role>> = { admin: 'owner', member: 'developer' }
 
 /**
  * The active organisation of a session token of Clerk: version 2 has `o: {id, slg, rol}`, version 1 `org_id`, `org_slug` and
@@ -18,7 +18,7 @@ export function clerkOrganisation(claims: Claims, roles: Readonly<Record<string,
   const given = version === 2 ? versionTwo(claims.o) : { id: claims.org_id, slug: claims.org_slug, role: claims.org_role }
   const id = idClaim(given.id)
   if (id === null) return null
-  return { id, slug: textClaim(given.slug, 100), name: null, role: clerkRole(given.role, roles) }
+  return { id, slug: textClaim(given.slug, 100), name: null, ...standing(given.role, clerkRole(given.role, roles), Object.keys(roles).length > 0) }
 }
 
 function versionTwo(o: unknown): { id?: unknown; slug?: unknown; role?: unknown } {

@@ -1,7 +1,7 @@
 import { type Claims, claimAt, idClaim, textClaim } from './claims.ts'
 import { clerkOrganisation } from './clerk.ts'
 import type { IssuerConfig } from './config.ts'
-import { mapRole, type Organisation } from './organisation.ts'
+import { mapRole, type Organisation, standing } from './organisation.ts'
 import { RefusedToken } from './refused.ts'
 
 /** Who a verified token is of: `issuer` and `subject` together name one user for ever. */
@@ -36,11 +36,12 @@ function organisationOf({ claims: paths, roles }: IssuerConfig, claims: Claims):
   const at = (path: string | undefined) => (path === undefined ? undefined : claimAt(claims, path))
   const id = idClaim(at(paths.organisationId))
   if (id === null) return null
+  const theirs = at(paths.organisationRole)
   return {
     id,
     slug: textClaim(at(paths.organisationSlug), 100),
     name: textClaim(at(paths.organisationName), 200),
-    role: mapRole(at(paths.organisationRole), roles),
+    ...standing(theirs, mapRole(theirs, roles), Object.keys(roles).length > 0),
   }
 }
 

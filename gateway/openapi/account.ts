@@ -1,4 +1,4 @@
-import type { AccountView, AuditEntry, MemberView, MeView } from '#core/account-api.ts'
+import type { AccountView, AuditEntry, MemberView, MeView, RemovedMember } from '#core/account-api.ts'
 import type { AccountLimitsView, Limits, LimitsView, Usage } from '#core/limit-api.ts'
 import type { SignInView } from '#core/sign-in-api.ts'
 import { EXAMPLE, json, type Operation } from './operation.ts'
@@ -20,7 +20,15 @@ const MEMBER: MemberView = {
   name: 'Ada',
   role: 'developer',
   source: 'manual',
+  state: 'active',
+  confirmedAt: null,
+  keys: 1,
   createdAt: '2026-11-23T10:00:00.000Z',
+}
+const REMOVED: RemovedMember = {
+  userId: EXAMPLE.user,
+  blocked: true,
+  keys: [{ id: EXAMPLE.key, name: 'ci', project: 'default', revokedAt: '2026-11-23T10:00:00.000Z' }],
 }
 const DEED: AuditEntry = {
   id: 4711,
@@ -83,7 +91,14 @@ const members = (whose: 'Account' | 'Project', path: string): Record<string, Ope
     answers: { 200: json({ items: [MEMBER], nextCursor: null }) },
   },
   [`PUT ${path}/members/{userId}`]: { id: `set${whose}Member`, tag: 'Members', body: json({ role: 'developer' }), answers: { 200: json(MEMBER) } },
-  [`DELETE ${path}/members/{userId}`]: { id: `remove${whose}Member`, tag: 'Members', answers: { 204: {} } },
+  [`DELETE ${path}/members/{userId}`]: {
+    id: `remove${whose}Member`,
+    tag: 'Members',
+    description:
+      'Of the account they lose their roles in its projects too; in an organisation of the sign-in provider they are blocked until somebody gives them a role with PUT. In a project their keys end unless they have a role in the account.',
+    parameters: { keys: 'revoke' },
+    answers: { 200: json(REMOVED) },
+  },
 })
 const audit = (whose: 'Account' | 'Project'): Operation => ({
   id: `list${whose}Audit`,

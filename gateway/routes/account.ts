@@ -3,6 +3,7 @@ import { AccountChange, AccountView, MeView } from '#core/account-api.ts'
 import { membershipsOf, readAccount, renameAccount } from '#store/accounts.ts'
 import { CALLERS, inAccount } from '../access/access.ts'
 import { callerOf, dbOf } from '../access/authorise.ts'
+import { vouchedFor } from '../access/callers.ts'
 import { audit } from '../audit.ts'
 import type { RouteOptions } from '../deps.ts'
 
@@ -11,7 +12,8 @@ export const accountRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app
   app.get('/me', { ...CALLERS, schema: { summary: 'Whom the credential speaks for, and what it may do', response: { 200: MeView } } }, async (request) => {
     const caller = callerOf(request)
     const accounts = new Map<string, MeView['accounts'][number]>()
-    for (const { accountId, accountName, projectId, role } of caller.kind === 'user' ? await membershipsOf(deps.pool, caller.id) : []) {
+    const vouching = { accountId: vouchedFor(caller), graceSeconds: deps.organisationGraceSeconds }
+    for (const { accountId, accountName, projectId, role } of caller.kind === 'user' ? await membershipsOf(deps.pool, caller.id, vouching) : []) {
       const own = accounts.get(accountId)?.role ?? null
       accounts.set(accountId, { id: accountId, name: accountName, role: projectId === null ? role : own })
     }

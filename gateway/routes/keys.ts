@@ -12,6 +12,7 @@ import type { Tx } from '#store/pool.ts'
 import { inProject, ofObject } from '../access/access.ts'
 import { callerOf, dbOf, principalOf } from '../access/authorise.ts'
 import { may, mayGive } from '../access/caller.ts'
+import { holdCaller } from '../access/hold-caller.ts'
 import { audit } from '../audit.ts'
 import type { RouteOptions } from '../deps.ts'
 import { once, sendAnswer } from '../idempotent.ts'
@@ -53,6 +54,7 @@ export const keyRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
       if (!mayGive(principal.caller, scopes, principal.projectId))
         throw new RGridError('forbidden', 'scopes: a key may do no more than who makes it; leave out what you may not do yourself')
       const answer = await once(deps, request, async (tx) => {
+        await holdCaller(tx, request)
         await requireLifetime(tx, request, expiresInSeconds)
         const { id, key } = await createKey(tx, principal, { name, scopes, environment, expiresInSeconds, createdBy: principal.caller.id })
         await audit(tx, request, 'key.create', id, { name, scopes, expiresInSeconds })
@@ -82,6 +84,7 @@ export const keyRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
       const overlapSeconds = request.body?.overlapSeconds ?? ONE_DAY_SECONDS
       const principal = principalOf(request)
       const answer = await once(deps, request, async (tx) => {
+        await holdCaller(tx, request)
         const old = await mine(tx, request)
         if (old.revokedAt !== null) throw new RGridError('conflict', `${old.id} is revoked; make a new key`)
         if (old.replacedBy !== null) throw new RGridError('conflict', `${old.id} was replaced by ${old.replacedBy} already; rotate that one`)

@@ -11,6 +11,7 @@ import { changeProject, createProject, deleteProject, listProjects, readProject 
 import { CALLERS, inAccount, inProject } from '../access/access.ts'
 import { callerOf, dbOf, principalOf } from '../access/authorise.ts'
 import { roleIn } from '../access/caller.ts'
+import { holdCaller } from '../access/hold-caller.ts'
 import { audit } from '../audit.ts'
 import type { RouteOptions } from '../deps.ts'
 import { once, sendAnswer } from '../idempotent.ts'
@@ -44,6 +45,7 @@ export const projectRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app
       const caller = callerOf(request)
       const { slug, name = slug } = request.body
       const answer = await once(deps, request, async (tx) => {
+        await holdCaller(tx, request)
         const projectId = await createProject(tx, caller.accountId, slug, name)
         if (projectId === undefined) throw new RGridError('conflict', `the account has a project "${slug}" already`)
         const owner = { accountId: caller.accountId, projectId }

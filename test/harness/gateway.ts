@@ -83,6 +83,7 @@ export async function startGateway(change: Partial<GatewayDeps> = {}, through = 
     slotHourMicrons: 4800,
     webhookTargets: { ports: [80, 443, 8080, 8443], allowed: [] },
     http: TEST_HTTP,
+    organisationGraceSeconds: 3600,
     ...change,
   }
   const app = await buildApp(deps)

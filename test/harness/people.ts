@@ -1,5 +1,5 @@
-import type { Role } from '#core/access.ts'
 import { ROLES } from '#core/access.ts'
+import { nowMs } from '#core/service/time.ts'
 import type { Oidc } from '../../gateway/oidc/oidc.ts'
 import { oidcFor, startIssuer } from './issuer.ts'
 
@@ -7,8 +7,8 @@ import { oidcFor, startIssuer } from './issuer.ts'
 export interface People {
   issuer: string
   oidc: Oidc
-  /** A new token of somebody; `organisation` is the one that is active in it, with a role. */
-  token(subject: string, organisation?: { id: string; role: Role | null }): Promise<string>
+  /** A new token of somebody; `organisation` is the one that is active in it, with a role (null: none is said); `agoSeconds` is its age. */
+  token(subject: string, organisation?: { id: string; role: string | null }, agoSeconds?: number): Promise<string>
   stop(): Promise<void>
 }
 
@@ -21,10 +21,11 @@ export async function createPeople(): Promise<People> {
   return {
     issuer: issuer.url,
     oidc,
-    token: (subject, organisation) =>
+    token: (subject, organisation, agoSeconds = 0) =>
       issuer.sign({
         sub: subject,
         jti: String(tokens++),
+        iat: Math.floor(nowMs() / 1000) - agoSeconds,
         email: `${subject}@example.test`,
         name: subject,
         ...(organisation ? { org: organisation.id, role: organisation.role ?? undefined } : {}),

@@ -212,6 +212,37 @@ test('another project’s key, and another account’s person, find nothing', as
   assert.deepEqual(chosen, { status: 404, code: 'not_found' })
 })
 
+/** Somebody who was an owner of the account by the provider's word, and made a key. */
+async function signInOnce(who: string): Promise<{ id: string; key: string; named: () => Promise<Record<string, string>> }> {
+  const named = async () => asKey(await people.token(who, { id: ORG, role: 'owner' }))
+  const { id } = (await gateway.app.inject({ url: '/v1/me', headers: await named() })).json<{ id: string }>()
+  const made = await gateway.app.inject({ method: 'POST', url: '/v1/projects/default/keys', headers: await named(), payload: { name: who } })
+  return { id, key: made.json().key, named }
+}
+
+test('a former member is refused on every route, whatever they show', async () => {
+  const chosen = async (who: string) => ({ ...asKey(await people.token(who)), 'x-rgrid-account': gateway.factory.accountId })
+  const [left, out] = [await signInOnce('left'), await signInOnce('out'), await signInOnce('demoted')]
+  await gateway.admin.query(sql.unsafe`update memberships set confirmed_at = now() - interval '2 hours' where user_id = ${left.id}`)
+  const owner = await signInOnce('remover')
+  const removal = await gateway.app.inject({ method: 'DELETE', url: `/v1/account/members/${out.id}`, headers: await owner.named() })
+  assert.equal(removal.statusCode, 200, removal.body)
+  const unmapped = asKey(await people.token('demoted', { id: ORG, role: 'billing' }))
+  assert.equal((await gateway.app.inject({ url: '/v1/me', headers: unmapped })).statusCode, 403)
+  const former: [string, Record<string, string>, number][] = [
+    ['somebody whom the provider does not name any more', await chosen('left'), 404],
+    ['somebody who was taken out, by a token without the organisation', await chosen('out'), 404],
+    ['somebody who was taken out, by a token of the organisation', await out.named(), 403],
+    ['somebody whose role the provider took', await chosen('demoted'), 404],
+    ['somebody whose role the provider took, by a token of the organisation', unmapped, 403],
+    ['the key of somebody who was taken out', asKey(out.key), 401],
+  ]
+  for (const [route, [where]] of routes()) {
+    if (where === 'open') continue
+    for (const [who, headers, status] of former) refused(status)(route, who, await ask(route, headers))
+  }
+})
+
 for (const role of ROLES) {
   test(`${role}: everything that the role allows, and nothing else`, async () => {
     const signIn = async (token: string) => (await gateway.app.inject({ url: '/v1/me', headers: asKey(token) })).json<{ id: string }>().id

@@ -46,7 +46,7 @@ test('a token of the browser sign-in is verified and read', async () => {
     subject: 'alice',
     email: 'alice@example.com',
     name: 'alice',
-    organisation: { id: 'org_1', slug: 'acme', name: 'Acme', role: 'owner' },
+    organisation: { id: 'org_1', slug: 'acme', name: 'Acme', role: 'owner', isWithdrawn: false },
   })
   assert.equal(expiresAtMs - issuedAtMs, 300_000)
 })

@@ -26,23 +26,24 @@ test('an identity has the issuer of the configuration and times in milliseconds'
 
 test('version 1 of Clerk: org_id, org_slug, org_role with its prefix', () => {
   const v1 = { org_id: 'org_1', org_slug: 'acme', org_role: 'org:admin' }
-  assert.deepEqual(organisation(clerk, v1), { id: 'org_1', slug: 'acme', name: null, role: 'admin' })
+  assert.deepEqual(organisation(clerk, v1), { id: 'org_1', slug: 'acme', name: null, role: 'owner', isWithdrawn: false })
   assert.equal(organisation(clerk, { ...v1, org_role: 'org:member' })?.role, 'developer')
-  assert.equal(organisation(clerk, { ...v1, org_role: 'org:billing' })?.role, null)
+  assert.equal(organisation(clerk, { ...v1, org_role: 'org:billing' })?.role, 'viewer')
   assert.equal(organisation(clerk, {}), null)
 })
 
 test('version 2 of Clerk: o, and nothing of version 1 beside it', () => {
   const v2 = { v: 2, o: { id: 'org_1', slg: 'acme', rol: 'admin', per: 'x', fpm: '1' } }
-  assert.deepEqual(organisation(clerk, v2), { id: 'org_1', slug: 'acme', name: null, role: 'admin' })
+  assert.deepEqual(organisation(clerk, v2), { id: 'org_1', slug: 'acme', name: null, role: 'owner', isWithdrawn: false })
   assert.equal(organisation(clerk, { v: 2, org_id: 'org_1', org_role: 'org:admin' }), null)
   assert.equal(organisation(clerk, { v: 2, o: null }), null)
 })
 
 test('roles of Clerk are mapped as configured, with or without the prefix', () => {
   const config = configOf({ preset: 'clerk', roles: { 'org:chief': 'owner', reader: 'viewer' } })
-  const role = (rol: string) => organisation(config, { v: 2, o: { id: 'org_1', rol } })?.role
-  assert.deepEqual([role('chief'), role('org:reader'), role('admin')], ['owner', 'viewer', null])
+  const of = (rol?: string) => organisation(config, { v: 2, o: { id: 'org_1', rol } })
+  assert.deepEqual([of('chief')?.role, of('org:reader')?.role, of('admin')?.role], ['owner', 'viewer', null])
+  assert.deepEqual([of('chief')?.isWithdrawn, of('admin')?.isWithdrawn, of()?.isWithdrawn], [false, true, false])
 })
 
 test('a pending session of Clerk and an unknown version are refused', () => {
@@ -72,7 +73,7 @@ test('a generic issuer is read by the configured paths', () => {
   })
   assert.equal(identity.email, 'ada@example.com')
   assert.equal(identity.name, 'Ada')
-  assert.deepEqual(identity.organisation, { id: 't1', slug: 'acme', name: 'Acme', role: 'admin' })
+  assert.deepEqual(identity.organisation, { id: 't1', slug: 'acme', name: 'Acme', role: 'admin', isWithdrawn: false })
 })
 
 test('without a table of roles ours mean themselves; with one only what it names counts', () => {
@@ -81,6 +82,24 @@ test('without a table of roles ours mean themselves; with one only what it names
   assert.equal(mapRole('owner', { boss: 'admin' }), null)
   assert.equal(mapRole(['viewer', 7, 'boss'], { boss: 'admin' }), 'admin')
   for (const theirs of ['toString', '__proto__', 'constructor', undefined, null, {}, 1]) assert.equal(mapRole(theirs, { boss: 'admin' }), null)
+})
+
+test('with a table a role that it does not name is withdrawn, and no role says nothing; without one the least is given', () => {
+  const of = (roles: object, role?: unknown) => {
+    const { role: ours, isWithdrawn } = organisation(configOf({ claims: { organisationId: 'o', organisationRole: 'r' }, roles }), { o: 't1', r: role }) ?? {}
+    return [ours, isWithdrawn]
+  }
+  const table = { boss: 'admin' }
+  assert.deepEqual(
+    [of(table, 'boss'), of(table, ['x', 'boss'])],
+    [
+      ['admin', false],
+      ['admin', false],
+    ],
+  )
+  for (const theirs of ['king', 'owner', ['x', 'y']]) assert.deepEqual(of(table, theirs), [null, true])
+  for (const theirs of [undefined, null, [], 7, {}]) assert.deepEqual(of(table, theirs), [null, false])
+  for (const theirs of [undefined, 'king', ['x']]) assert.deepEqual(of({}, theirs), ['viewer', false])
 })
 
 test('a path finds own fields only, the longest name first', () => {
