@@ -51,11 +51,12 @@ export function createFacts(db: DatabasePool, provider: string, archs: readonly 
         await freeByHand(db),
       ]
       const expected = await lookUp([...jobs, ...work].map((job) => job.projectId))
+      const workOf = Map.groupBy(work, ({ nodeId }) => nodeId)
       return {
         nowMs: clock.nowMs,
         bootSeconds: clock.bootSeconds,
         waiting: withoutRoom(groupWaiting(jobs, archs, expected), free),
-        nodes: rows.map((row) => nodeFactsOf(row, work, expected, clock.nowMs)),
+        nodes: rows.map((row) => nodeFactsOf(row, workOf.get(row.nodeId) ?? [], expected, clock.nowMs)),
       }
     },
   }
@@ -99,8 +100,7 @@ export function withoutRoom(waiting: readonly Waiting[], free: readonly FreeRoom
   })
 }
 
-function nodeFactsOf(row: NodeRowFacts, work: readonly LiveWork[], expected: Expected, nowMs: number): NodeFacts {
-  const own = work.filter((attempt) => attempt.nodeId === row.nodeId)
+function nodeFactsOf(row: NodeRowFacts, own: readonly LiveWork[], expected: Expected, nowMs: number): NodeFacts {
   const { freeSinceMs, ...facts } = row
   return {
     ...facts,
