@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { after, before, test } from 'node:test'
+import { after, before, type TestContext, test } from 'node:test'
 import { createApiKey, ensureProject } from '#store/bootstrap.ts'
 import { createDbPool, type DatabasePool } from '#store/pool.ts'
 import { createTestDatabase, type TestDatabase } from '../../harness/database.ts'
@@ -24,10 +24,12 @@ after(async () => {
   await database.drop()
 })
 
-async function start(): Promise<TestProcess> {
+/** Ends with the test, also where that fails. */
+async function start(t: TestContext): Promise<TestProcess> {
   const { RGRID_PORT_API: port } = await freePorts()
   url = `http://127.0.0.1:${port}`
   const gateway = startProcess('gateway', { RGRID_DATABASE_URL: database.gatewayUrl, RGRID_LISTEN: `127.0.0.1:${port}` })
+  t.after(() => gateway.kill())
   await gateway.logged(/"started"/)
   return gateway
 }
@@ -46,8 +48,8 @@ const follow = async (path: string) => {
   return follower
 }
 
-test('on SIGTERM followers are told when to come back and their streams end, what was begun is finished, and nothing else is taken', async () => {
-  const gateway = await start()
+test('on SIGTERM followers are told when to come back and their streams end, what was begun is finished, and nothing else is taken', async (t) => {
+  const gateway = await start(t)
   const job = await factory.job()
   const followers = await Promise.all([follow('/v1/events'), follow(`/v1/jobs/${job}/logs?follow=true`)])
   const idle = await rawConnection(url)
@@ -79,8 +81,8 @@ test('on SIGTERM followers are told when to come back and their streams end, wha
   assert.doesNotMatch(gateway.output(), /too long/)
 })
 
-test('a request whose head comes when the gateway stops already is refused, with Retry-After, and its connection closes', async () => {
-  const gateway = await start()
+test('a request whose head comes when the gateway stops already is refused, with Retry-After, and its connection closes', async (t) => {
+  const gateway = await start(t)
   const late = await rawConnection(url)
   const text = head('GET /v1/projects')
   late.write(text.slice(0, 30))
