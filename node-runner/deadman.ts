@@ -11,6 +11,8 @@ export interface DeadmanOptions {
   busy(): boolean
   /** Switches the machine off. */
   off(): Promise<void>
+  /** In milliseconds; never goes back. */
+  clockMs?(): number
 }
 
 /** Switches a machine off that nobody looks after any more: it would be paid for, and run strangers' code, for ever. */
@@ -26,14 +28,14 @@ const MAX_LOOK_MS = 15_000
  * A job that runs is waited for, though its lease may be lost: when everything is cut off, its result is still wanted. Its own
  * timeout bounds that. From the last answer, or the end of the last job, the limit holds, whatever is not reported yet.
  */
-export function createDeadman({ limitMs, log, busy, off }: DeadmanOptions): Deadman {
-  let quietFromMs = monotonicMs()
+export function createDeadman({ limitMs, log, busy, off, clockMs = monotonicMs }: DeadmanOptions): Deadman {
+  let quietFromMs = clockMs()
   let warned = false
 
   return {
     heard() {
       if (warned) log.info('the scheduler answers again: this machine stays on')
-      quietFromMs = monotonicMs()
+      quietFromMs = clockMs()
       warned = false
     },
     loop: createLoop({
@@ -42,8 +44,8 @@ export function createDeadman({ limitMs, log, busy, off }: DeadmanOptions): Dead
       log,
       async round() {
         if (limitMs === 0) return
-        if (busy()) quietFromMs = monotonicMs()
-        const silentMs = monotonicMs() - quietFromMs
+        if (busy()) quietFromMs = clockMs()
+        const silentMs = clockMs() - quietFromMs
         if (silentMs > limitMs / 2 && !warned) {
           warned = true
           log.error({ silentMs, limitMs }, 'the scheduler does not answer; if it stays so, this machine switches itself off')

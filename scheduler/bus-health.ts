@@ -15,11 +15,11 @@ export interface BusHealth {
 
 /**
  * Asks the bus for an answer again and again. Silence of a node is death only where the bus was well all the time: not when
- * it was cut off (a connection may be dead for long before it breaks), nor when this process itself stood still.
+ * it was cut off (a connection may be dead for long before it breaks), nor when this process itself stood still. `clockMs` never goes back.
  */
-export function createBusHealth(ask: () => Promise<void>, log: Log): BusHealth {
+export function createBusHealth(ask: () => Promise<void>, log: Log, clockMs: () => number = monotonicMs): BusHealth {
   let wellSinceMs: number | undefined
-  let lastRoundMs = monotonicMs()
+  let lastRoundMs = clockMs()
 
   function fell(why: string): void {
     if (wellSinceMs !== undefined) log.warn({ why }, 'the bus is not heard: no node is taken for lost')
@@ -27,21 +27,21 @@ export function createBusHealth(ask: () => Promise<void>, log: Log): BusHealth {
   }
 
   return {
-    wellForMs: () => (wellSinceMs === undefined || monotonicMs() - lastRoundMs > ANSWER_MS + EVERY_MS * 2 ? 0 : monotonicMs() - wellSinceMs),
+    wellForMs: () => (wellSinceMs === undefined || clockMs() - lastRoundMs > ANSWER_MS + EVERY_MS * 2 ? 0 : clockMs() - wellSinceMs),
     loop: createLoop({
       name: 'bus-health',
       everyMs: EVERY_MS,
       log,
       async round() {
-        if (monotonicMs() - lastRoundMs > ANSWER_MS + EVERY_MS * 2) fell('this process stood still')
-        lastRoundMs = monotonicMs()
+        if (clockMs() - lastRoundMs > ANSWER_MS + EVERY_MS * 2) fell('this process stood still')
+        lastRoundMs = clockMs()
         try {
           await withDeadline('the bus', ANSWER_MS, ask)
-          wellSinceMs ??= monotonicMs()
+          wellSinceMs ??= clockMs()
         } catch {
           fell('it does not answer')
         }
-        lastRoundMs = monotonicMs()
+        lastRoundMs = clockMs()
       },
     }),
   }

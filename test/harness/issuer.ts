@@ -28,7 +28,7 @@ export interface Issuer {
   answer: RequestListener | undefined
   /** What it says of itself instead of the truth. */
   metadata: unknown
-  /** The claims of a good token, changed; a claim set to undefined is left out. */
+  /** The claims of a good token, which is good for an hour, changed; a claim set to undefined is left out. */
   sign(claims?: JWTPayload, header?: Partial<JWTHeaderParameters>, key?: SigningKey): Promise<string>
   stop(): Promise<void>
 }
@@ -63,7 +63,7 @@ export async function startIssuer(): Promise<Issuer> {
     metadata: undefined,
     async sign(claims = {}, header = {}, by = issuer.key) {
       const now = Math.floor(nowMs() / 1000)
-      const whole = { iss: issuer.url, aud: issuer.audience, sub: 'user_1', iat: now, exp: now + 60, ...claims }
+      const whole = { iss: issuer.url, aud: issuer.audience, sub: 'user_1', iat: now, exp: now + 3600, ...claims }
       return new SignJWT(whole).setProtectedHeader({ alg: 'ES256', kid: by.kid, typ: 'JWT', ...header }).sign(by.privateKey)
     },
     async stop() {

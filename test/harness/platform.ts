@@ -81,7 +81,7 @@ export interface CommandResult {
   chunks: { stream: 'stdout' | 'stderr'; text: string; atMs: number }[]
 }
 
-/** Runs a command to its end, at most two minutes. `onChunk` hears the output while it runs, and may signal it. */
+/** Runs a command to its end, at most two minutes, without colours wherever the tests run. `onChunk` hears the output while it runs, and may signal it. */
 export function runCommand(
   command: string,
   args: string[],
@@ -90,7 +90,8 @@ export function runCommand(
   const { promise, resolve, reject } = Promise.withResolvers<CommandResult>()
   const child = spawn(command, args, {
     cwd: options.cwd ?? ROOT,
-    env: { ...process.env, ...options.env },
+    // A runner of tests on a terminal sets FORCE_COLOR, which is stronger than NO_COLOR.
+    env: { ...process.env, FORCE_COLOR: undefined, NO_COLOR: '1', ...options.env },
     stdio: ['pipe', 'pipe', 'pipe'],
     signal: AbortSignal.timeout(120_000),
   })
@@ -117,5 +118,5 @@ export function runCommand(
 
 /** Runs `rgrid` in a folder, as a user does. */
 export function rgrid(platform: Platform, args: string[], options: Parameters<typeof runCommand>[2] = {}): Promise<CommandResult> {
-  return runCommand(join(ROOT, 'cli/rgrid'), args, { ...options, env: { ...platform.env, NO_COLOR: '1', ...options?.env } })
+  return runCommand(join(ROOT, 'cli/rgrid'), args, { ...options, env: { ...platform.env, ...options?.env } })
 }

@@ -21,7 +21,7 @@ export interface TestProcess {
   kill(): Promise<number | null>
 }
 
-/** Starts one on the test servers; `env` changes its variables. Call `stop` in the end. */
+/** Starts one on the test servers; `env` changes its variables. A gateway refuses nothing for being busy. Call `stop` in the end, or its test file does not end. */
 export function startProcess(name: 'gateway' | 'scheduler' | 'node-runner', env: Record<string, string>): TestProcess {
   const services = testServices()
   const trust = (file: string) => join(services.natsTrustDir, file)
@@ -39,6 +39,7 @@ export function startProcess(name: 'gateway' | 'scheduler' | 'node-runner', env:
       RGRID_S3_ACCESS_KEY: services.s3.accessKey,
       RGRID_S3_SECRET_KEY: services.s3.secretKey,
       RGRID_SECRET_KEYS: TEST_SECRET_KEYS,
+      RGRID_MAX_LOOP_DELAY_MS: '0',
       ...env,
     },
     stdio: ['ignore', 'pipe', 'pipe'],

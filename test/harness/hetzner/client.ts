@@ -32,8 +32,9 @@ export async function openHetzner(env: Record<string, string> = {}, options: Sta
   const standIn = await startHetzner({ clock, ...options })
   const logged: string[] = []
   const log = createLog('test', 'debug', { write: (line) => void logged.push(line) })
+  const { signal } = new AbortController()
   const again = (more: Record<string, string> = {}) => {
-    const config = readHetznerEnv({ RGRID_HCLOUD_URL: standIn.url, RGRID_HCLOUD_TOKEN: standIn.token, RGRID_HCLOUD_SECONDS: '10', ...env, ...more })
+    const config = readHetznerEnv({ RGRID_HCLOUD_URL: standIn.url, RGRID_HCLOUD_TOKEN: standIn.token, RGRID_HCLOUD_SECONDS: '60', ...env, ...more })
     return createHetzner(config, { installation: 'test', log, now: clock.now, wait: (ms) => clock.advance(ms) })
   }
   let count = 0
@@ -43,7 +44,7 @@ export async function openHetzner(env: Record<string, string> = {}, options: Sta
     logged,
     cloud: again(),
     again,
-    signal: AbortSignal.timeout(60_000),
+    signal,
     order(change = {}) {
       const nodeId = `node_${String(++count).padStart(12, '0')}`
       return { nodeId, name: `rgrid-test-${nodeId.slice(-12)}`, pool: 'default', serverType: 'cx23', location: 'fsn1', userData: '#cloud-config\n', ...change }

@@ -27,7 +27,7 @@ before(async () => {
   mkdirSync(join(cwd, 'inputs'))
   for (const name of ['a.csv', 'b.csv']) writeFileSync(join(cwd, 'inputs', name), '1\n')
   writeFileSync(join(cwd, 'process.py'), 'print(1)\n')
-  env = { HOME: cwd, RGRID_API_URL: await gateway.listen(), RGRID_API_KEY: gateway.key, NO_COLOR: '1' }
+  env = { HOME: cwd, RGRID_API_URL: await gateway.listen(), RGRID_API_KEY: gateway.key }
 })
 after(async () => {
   await gateway.stop()

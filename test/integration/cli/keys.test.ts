@@ -15,7 +15,7 @@ let env: Record<string, string>
 
 before(async () => {
   gateway = await startGateway()
-  env = { RGRID_API_URL: await gateway.listen(), RGRID_API_KEY: gateway.key, NO_COLOR: '1' }
+  env = { RGRID_API_URL: await gateway.listen(), RGRID_API_KEY: gateway.key }
 })
 after(() => gateway.stop())
 

@@ -20,6 +20,16 @@ after(() => gateway.stop())
 const status = async (headers: Record<string, string>) => (await gateway.app.inject({ url: '/v1/projects', headers })).statusCode
 const newKey = () => createApiKey(gateway.admin, gateway.factory.projectId, 'short-lived')
 
+/** Asks again and again until it is so; of what is asked a second after the first time it must be. */
+async function within1s(isSo: () => Promise<boolean>): Promise<void> {
+  const fromMs = performance.now()
+  for (;;) {
+    const askedMs = performance.now()
+    if (await isSo()) return
+    assert.ok(askedMs - fromMs < 1000, 'it is not so after a second')
+  }
+}
+
 test('a key is taken as a bearer token and as X-RGrid-Key', async () => {
   assert.equal(await status({ authorization: `Bearer ${gateway.key}` }), 200)
   assert.equal(await status({ authorization: `bearer ${gateway.key}` }), 200)
@@ -46,8 +56,7 @@ test('a key that is revoked or expires works nowhere within a second', async () 
     const key = await newKey()
     assert.equal(await status({ 'x-rgrid-key': key }), 200)
     await gateway.admin.query(sql.unsafe`update api_keys set ${sql.identifier([column])} = now() where hash = ${sql.binary(hashSecret(key))}`)
-    const endedMs = performance.now()
-    while ((await status({ 'x-rgrid-key': key })) !== 401) assert.ok(performance.now() - endedMs < 1000, 'it works for more than a second')
+    await within1s(async () => (await status({ 'x-rgrid-key': key })) === 401)
   }
 })
 
@@ -78,7 +87,8 @@ for (const [what, path] of [
       () => (goes = false),
     )
     await gateway.admin.query(sql.unsafe`update api_keys set revoked_at = now() where hash = ${sql.binary(hashSecret(revoked))}`)
-    await withDeadline('the end of the stream', 5000, () =>
+    // Before a stream that says nothing is given up by its reader.
+    await withDeadline('the end of the stream', 10_000, () =>
       first.ended.then(
         () => undefined,
         () => undefined,
@@ -100,10 +110,11 @@ test('the use of a key is noted, at most once a minute', async () => {
   assert.equal(await usedAt(), first)
   await gateway.admin.query(sql.unsafe`update api_keys set last_used_at = now() - interval '2 minutes' where hash = ${sql.binary(hashSecret(key))}`)
   const old = await usedAt()
-  const changedMs = performance.now()
   // Whom it speaks for is remembered for half a second.
-  while ((await usedAt()) === old && performance.now() - changedMs < 2000) await status({ 'x-rgrid-key': key })
-  assert.notEqual(await usedAt(), old)
+  await within1s(async () => {
+    await status({ 'x-rgrid-key': key })
+    return (await usedAt()) !== old
+  })
 })
 
 test('the stored key is a hash, and no request writes a key into the log', async () => {

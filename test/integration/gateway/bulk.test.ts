@@ -115,6 +115,7 @@ test('a client that goes away in the middle leaves nothing behind, and others ne
   })
   slow.on('error', () => undefined)
   slow.write(`${ndjson([HEAD, ...items(5000)])}\n`)
+  await spoolsAre(1)
   // While it takes its time, no transaction is open: a job is stored, and its event may be relayed.
   const quick = await gateway.call('POST', '/v1/projects/default/jobs', { spec: HEAD.template })
   assert.equal(quick.statusCode, 201)
@@ -123,9 +124,7 @@ test('a client that goes away in the middle leaves nothing behind, and others ne
   assert.equal(waiting, 0)
   assert.equal(spools(), 1)
   slow.destroy()
-  await withDeadline('the end of the spool', 10_000, async (signal) => {
-    while (spools() > 0) await sleep(20, signal)
-  })
+  await spoolsAre(0)
   assert.equal(await jobs(), before + 1)
   assert.deepEqual(
     gateway.logged.filter((entry) => entry.includes('request failed')),
@@ -137,6 +136,13 @@ test('a client that goes away in the middle leaves nothing behind, and others ne
 /** Files of this process that lines wait in; they have no name any more. */
 function spools(): number {
   return readdirSync('/proc/self/fd').filter((fd) => /rgrid-spool/.test(linkOf(fd))).length
+}
+
+/** Looks until there are so many. */
+function spoolsAre(count: number): Promise<void> {
+  return withDeadline(`${count} spools`, 30_000, async (signal) => {
+    while (spools() !== count) await sleep(20, signal)
+  })
 }
 
 function linkOf(fd: string): string {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { after, before, test } from 'node:test'
+import { after, before, type TestContext, test } from 'node:test'
 import { createApiKey, ensureProject } from '#store/bootstrap.ts'
 import { createDbPool, type DatabasePool } from '#store/pool.ts'
 import { createTestDatabase, type TestDatabase } from '../../harness/database.ts'
@@ -24,16 +24,22 @@ after(async () => {
   await database.drop()
 })
 
-async function start(): Promise<TestProcess> {
+/** Ends with the test, also where that fails. */
+async function start(t: TestContext): Promise<TestProcess> {
   const { RGRID_PORT_API: port } = await freePorts()
   url = `http://127.0.0.1:${port}`
   const gateway = startProcess('gateway', { RGRID_DATABASE_URL: database.gatewayUrl, RGRID_LISTEN: `127.0.0.1:${port}` })
+  t.after(() => gateway.kill())
   await gateway.logged(/"started"/)
   return gateway
 }
 
 /** A connection that came while the last of them was let go may also be reset. */
 const REFUSED = /ECONNREFUSED|ECONNRESET/
+/** Those of before may still be taken up a moment before that. */
+async function connectForEver(): Promise<never> {
+  for (;;) (await rawConnection(url)).close()
+}
 const head = (line: string, ...headers: string[]) => `${[`${line} HTTP/1.1`, 'host: x', `authorization: Bearer ${key}`, ...headers].join('\r\n')}\r\n\r\n`
 const follow = async (path: string) => {
   const follower = await rawConnection(url)
@@ -42,8 +48,8 @@ const follow = async (path: string) => {
   return follower
 }
 
-test('on SIGTERM followers are told when to come back and their streams end, what was begun is finished, and nothing else is taken', async () => {
-  const gateway = await start()
+test('on SIGTERM followers are told when to come back and their streams end, what was begun is finished, and nothing else is taken', async (t) => {
+  const gateway = await start(t)
   const job = await factory.job()
   const followers = await Promise.all([follow('/v1/events'), follow(`/v1/jobs/${job}/logs?follow=true`)])
   const idle = await rawConnection(url)
@@ -63,7 +69,7 @@ test('on SIGTERM followers are told when to come back and their streams end, wha
     assert.match(text, /: the gateway stops; connect again\nretry: \d{3,4}\n\n\r\n0\r\n\r\n$/)
   }
   await idle.ended()
-  await assert.rejects(rawConnection(url), REFUSED)
+  await assert.rejects(connectForEver, REFUSED)
   begun.write(lines[1] as string)
   const answer = await begun.answer()
   assert.equal(answer.status, 201, answer.body)
@@ -75,17 +81,15 @@ test('on SIGTERM followers are told when to come back and their streams end, wha
   assert.doesNotMatch(gateway.output(), /too long/)
 })
 
-test('a request whose head comes when the gateway stops already is refused, with Retry-After, and its connection closes', async () => {
-  const gateway = await start()
+test('a request whose head comes when the gateway stops already is refused, with Retry-After, and its connection closes', async (t) => {
+  const gateway = await start(t)
   const late = await rawConnection(url)
   const text = head('GET /v1/projects')
   late.write(text.slice(0, 30))
   assert.equal((await fetch(`${url}/healthz`)).status, 200)
   const ended = gateway.stop()
   await gateway.logged(/"stopping"/)
-  await assert.rejects(async () => {
-    for (;;) (await rawConnection(url)).close()
-  }, REFUSED)
+  await assert.rejects(connectForEver, REFUSED)
   late.write(text.slice(30))
   const answer = await late.answer()
   assert.equal(answer.status, 503, answer.body)

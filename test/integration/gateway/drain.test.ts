@@ -142,9 +142,9 @@ test('only operators see nodes and may do it', async () => {
 
 test('rgrid nodes lists, drains and resumes', async () => {
   const node = await gateway.factory.node({ slots: 4, memoryBytes: 3 * 2 ** 29 })
-  const env = { RGRID_API_URL: await gateway.listen(), RGRID_API_KEY: gateway.key, NO_COLOR: '1' }
+  const env = { RGRID_API_URL: await gateway.listen(), RGRID_API_KEY: gateway.key }
   const rgrid = (...args: string[]) => runCommand(join(import.meta.dirname, '../../../cli/rgrid'), ['nodes', ...args], { env })
-  const row = new RegExp(`^${node} +${node.slice(-8)} +ready +\\d+s +- +0/4 +1.5 GiB +by hand +- +0 +- +-$`, 'm')
+  const row = new RegExp(`^${node} +${node.slice(-8)} +ready +\\d+[sm] +- +0/4 +1.5 GiB +by hand +- +0 +- +-$`, 'm')
   assert.match((await rgrid()).stdout, row)
   const drained = await rgrid('drain', node)
   assert.match(drained.stdout, /^NODE +NAME +STATE +AGE +PAID +SLOTS +MEMORY +MACHINE +EUR\/H +IMAGES +SEEN +WHY\n.* draining /)

@@ -36,7 +36,7 @@ async function purge(job: ClaimedJob, graceSeconds = 0): Promise<void> {
   const purger = createLogPurger(db, gateway.bus, pino({ level: 'silent' }), () => true, graceSeconds)
   await purger.start()
   try {
-    await withDeadline('the purge', 5000, async (signal) => {
+    await withDeadline('the purge', 30_000, async (signal) => {
       while ((await liveMessages(job)) > 0) await sleep(10, signal)
     })
   } finally {

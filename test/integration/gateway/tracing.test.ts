@@ -66,7 +66,8 @@ test('with a collector a request is a span in the trace of the caller, and the j
   await gateway.call('GET', '/healthz')
   const spans = await collector.spans((all) => all.length >= 3)
   assert.equal(spans.length, 3)
-  const [taken, begun, missed] = spans as [(typeof spans)[0], (typeof spans)[0], (typeof spans)[0]]
+  // Whatever the order in which they were sent.
+  const [taken, begun, missed] = spans.toSorted((a, b) => a.startMs - b.startMs) as [(typeof spans)[0], (typeof spans)[0], (typeof spans)[0]]
   assert.deepEqual([taken.service, taken.name, taken.kind, taken.failed], ['rgrid-gateway', 'POST /v1/projects/:slug/jobs', 2, false])
   assert.deepEqual([taken.traceId, taken.parentId, taken.traceState], [TRACE, '00f067aa0ba902b7', 'congo=t61rcWkgMzE'])
   assert.equal(stored, `00-${TRACE}-${taken.spanId}-01 congo=t61rcWkgMzE`)
@@ -116,10 +117,11 @@ for (const mode of ['hang', 'refuse'] as const)
     const startedMs = monotonicMs()
     // Far more than may wait: the rest is dropped, at once.
     for (let i = 0; i < 50_000; i++) opened.tracer.span('much').end()
-    assert.ok(monotonicMs() - startedMs < 5000)
+    assert.ok(monotonicMs() - startedMs < 20_000)
     assert.ok(process.memoryUsage().heapUsed - before < 100 * 2 ** 20)
     assert.ok((await submit()).id)
     const stoppedMs = monotonicMs()
     await opened.stop()
-    assert.ok(monotonicMs() - stoppedMs < 4000, 'the process does not stay for its traces')
+    // Sending one may take 10 s.
+    assert.ok(monotonicMs() - stoppedMs < 8000, 'the process does not stay for its traces')
   })

@@ -34,7 +34,7 @@ async function readFrames(path: string, heard: (frame: Frame, socket: WebSocket)
     frames.push(frame)
     heard(frame, socket)
   })
-  const { code } = (await withDeadline('the end of the socket', 15_000, async () => (await once(socket, 'close'))[0])) as CloseEvent
+  const { code } = (await withDeadline('the end of the socket', 30_000, async () => (await once(socket, 'close'))[0])) as CloseEvent
   return { frames, code }
 }
 

@@ -72,7 +72,7 @@ test('the API is found in the environment, in the credentials, in the local plat
   const at = { env: {}, cwd, home, checkout: join(top, 'checkout') }
   assert.throws(() => findProfile(at), /npm start/)
   assert.throws(() => findProfile({ ...at, env: { RGRID_API_URL: 'http://x' } }), /go together/)
-  mkdirSync(join(top, '.rgrid'))
+  mkdirSync(join(top, '.rgrid'), { recursive: true })
   writeFileSync(join(top, '.rgrid/env'), "export RGRID_API_URL='http://local'\nexport RGRID_API_KEY='rgrid_live_l'\n")
   assert.equal(findProfile(at).apiUrl, 'http://local')
   writeFileSync(join(home, '.rgrid/credentials'), '{"apiUrl":"http://kept/","apiKey":"rgrid_live_k"}', { mode: 0o600 })
@@ -83,6 +83,7 @@ test('the API is found in the environment, in the credentials, in the local plat
 })
 
 test('project defaults are read from above, and a wrong name is refused', () => {
+  mkdirSync(join(top, '.rgrid'), { recursive: true })
   writeFileSync(join(top, '.rgrid/config.yaml'), 'project: p\ncpu: 2\n')
   assert.deepEqual(findDefaults(cwd), { project: 'p', cpu: '2' })
   writeFileSync(join(top, '.rgrid/config.yaml'), 'projct: p\n')

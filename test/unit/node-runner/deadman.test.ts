@@ -1,70 +1,79 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { pino } from 'pino'
-import { createLoop } from '#core/service/loop.ts'
-import { monotonicMs } from '#core/service/time.ts'
 import { createDeadman } from '../../../node-runner/deadman.ts'
 
-const log = pino({ level: 'silent' })
+const LIMIT_MS = 600_000
 
-/** A switch with a limit; `off` resolves when it is thrown, `stop` ends it. */
-function aSwitch(limitMs: number, busy = () => false) {
-  const { promise: off, resolve } = Promise.withResolvers<number>()
+/** A switch by a clock that stands still; `lookAfter` moves the clock and lets it look once more. Stop it in the end. */
+async function aSwitch(limitMs: number) {
+  const world = { nowMs: 0, busy: false, off: false }
   const lines: string[] = []
-  const heardBy = {
-    ...log,
-    error: (_: unknown, text: string) => lines.push(text),
-    fatal: (_: unknown, text: string) => lines.push(text),
-    info: () => undefined,
+  let looked = () => {}
+  const deadman = createDeadman({
+    limitMs,
+    log: pino({ level: 'info' }, { write: (line: string) => void lines.push(JSON.parse(line).msg) }),
+    // Asked once in each look, which goes on from here to its end without a pause.
+    busy() {
+      looked()
+      return world.busy
+    },
+    async off() {
+      world.off = true
+    },
+    clockMs: () => world.nowMs,
+  })
+  await deadman.loop.start()
+  const lookAfter = async (ms: number) => {
+    world.nowMs += ms
+    const { promise, resolve } = Promise.withResolvers<void>()
+    looked = resolve
+    deadman.loop.kick()
+    await promise
+    return world.off
   }
-  const deadman = createDeadman({ limitMs, log: heardBy as unknown as typeof log, busy, off: async () => resolve(monotonicMs()) })
-  return { ...deadman, off, lines, stop: () => deadman.loop.stop() }
+  return { heard: deadman.heard, loop: deadman.loop, world, lines, lookAfter }
 }
 
 test('a machine that nobody answers goes off after the limit, and says so twice before', async () => {
-  const begunMs = monotonicMs()
-  const deadman = aSwitch(200)
-  await deadman.loop.start()
-  assert.ok((await deadman.off) - begunMs > 200)
-  await deadman.stop()
-  assert.match(deadman.lines.join('\n'), /if it stays so, this machine switches itself off\n.*for too long/)
+  const { lookAfter, lines, loop } = await aSwitch(LIMIT_MS)
+  assert.equal(await lookAfter(LIMIT_MS / 2), false)
+  assert.deepEqual(lines, [])
+  assert.equal(await lookAfter(1), false)
+  assert.equal(await lookAfter(LIMIT_MS / 2 - 1), false)
+  assert.equal(await lookAfter(1), true)
+  assert.match(lines.join('\n'), /^.*if it stays so, this machine switches itself off\n.*for too long.*$/)
+  await loop.stop()
 })
 
 test('each answer gives it the whole limit anew', async () => {
-  const begunMs = monotonicMs()
-  const deadman = aSwitch(300)
-  let answers = 0
-  const answering = createLoop({
-    name: 'answers',
-    everyMs: 50,
-    log,
-    async round() {
-      if (answers++ < 12) deadman.heard()
-    },
-  })
-  await deadman.loop.start()
-  await answering.start()
-  assert.ok((await deadman.off) - begunMs > 600)
-  assert.ok(answers > 12)
-  await Promise.all([deadman.stop(), answering.stop()])
+  const { heard, lookAfter, loop } = await aSwitch(LIMIT_MS)
+  for (let answers = 0; answers < 12; answers++) {
+    assert.equal(await lookAfter(LIMIT_MS), false)
+    heard()
+  }
+  assert.equal(await lookAfter(LIMIT_MS), false)
+  assert.equal(await lookAfter(1), true)
+  await loop.stop()
 })
 
 test('while a job runs it stays on, and from the end of the job the limit holds', async () => {
-  const begunMs = monotonicMs()
-  const endsMs = begunMs + 600
-  const deadman = aSwitch(200, () => monotonicMs() < endsMs)
-  await deadman.loop.start()
-  assert.ok((await deadman.off) > endsMs + 100)
-  await deadman.stop()
+  const { world, lookAfter, loop } = await aSwitch(LIMIT_MS)
+  world.busy = true
+  assert.equal(await lookAfter(10 * LIMIT_MS), false)
+  world.busy = false
+  assert.equal(await lookAfter(LIMIT_MS), false)
+  assert.equal(await lookAfter(1), true)
+  await loop.stop()
 })
 
 test('without a limit it never goes off', async () => {
-  const deadman = aSwitch(0)
-  let rounds = 0
-  const { promise, resolve } = Promise.withResolvers<void>()
-  const counting = createLoop({ name: 'count', everyMs: 20, log, round: async () => void (++rounds > 10 && resolve()) })
-  await deadman.loop.start()
-  await counting.start()
-  assert.equal(await Promise.race([promise.then(() => 'on'), deadman.off.then(() => 'off')]), 'on')
-  await Promise.all([deadman.stop(), counting.stop()])
+  const { world, loop } = await aSwitch(0)
+  for (let looks = 0; looks < 3; looks++) {
+    world.nowMs += 1000 * LIMIT_MS
+    loop.kick()
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  assert.equal(world.off, false)
+  await loop.stop()
 })

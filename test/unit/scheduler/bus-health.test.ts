@@ -23,9 +23,10 @@ function aBus() {
 
 test('the bus is well from its first answer on, until it gives none', async () => {
   const bus = aBus()
+  let nowMs = 0
   const said = Promise.withResolvers<void>()
   const log = pino({ level: 'warn' }, { write: (line: string) => line.includes('no node is taken for lost') && said.resolve() })
-  const health = createBusHealth(bus.ask, log)
+  const health = createBusHealth(bus.ask, log, () => nowMs)
   assert.equal(health.wellForMs(), 0, 'before it was asked')
   const first = bus.question()
   await health.loop.start()
@@ -33,7 +34,8 @@ test('the bus is well from its first answer on, until it gives none', async () =
   ;(await first).resolve()
   health.loop.kick()
   const answer = await second
-  assert.ok(health.wellForMs() > 0, 'after an answer')
+  nowMs += 700
+  assert.equal(health.wellForMs(), 700, 'after an answer')
   answer.reject(new Error('cut'))
   await said.promise
   assert.equal(health.wellForMs(), 0, 'after a question without an answer')

@@ -8,7 +8,7 @@ import { findTarget } from '../../../scheduler/webhooks/target.ts'
 
 const PORTS = [80, 443, 8080, 8443]
 const never: Resolve = () => assert.fail('a literal address is not looked up')
-const signal = AbortSignal.timeout(10_000)
+const { signal } = new AbortController()
 const requests: string[] = []
 const server = createServer((request, response) => {
   requests.push(request.url ?? '')
