@@ -2,7 +2,7 @@ import { globSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { requireNode } from '#core/service/run.ts'
-import { runNode, startServices } from './harness/local-services.ts'
+import { prepareImages, runNode, startServices } from './harness/local-services.ts'
 
 /**
  * `node test/run.ts [--unit] [file…]`: starts the servers that integration tests need (beside any platform that
@@ -25,6 +25,8 @@ async function main(): Promise<number> {
   let failed = false
   if (unit.length > 0) failed = (await nodeTest(unit, 2, {})) !== 0
   if (integration.length + endToEnd.length > 0) {
+    // Not within the time of the first test that needs them.
+    if (endToEnd.length > 0 && !(await prepareImages(STATE_DIR))) return 1
     const services = await startServices(STATE_DIR)
     if (!services) return 1
     try {
@@ -41,5 +43,5 @@ async function main(): Promise<number> {
 function nodeTest(files: string[], concurrency: number, env: Record<string, string>): Promise<number> {
   const parts = ['core', 'bus', 'store', 'gateway', 'scheduler', 'node-runner', 'cli']
   const coverage = ['--experimental-test-coverage', ...parts.map((part) => `--test-coverage-include=${part}/**`)]
-  return runNode(['--test', '--test-timeout=180000', `--test-concurrency=${concurrency}`, ...coverage, '--test-reporter=spec', ...files], env)
+  return runNode(['--test', '--test-timeout=600000', `--test-concurrency=${concurrency}`, ...coverage, '--test-reporter=spec', ...files], env)
 }
