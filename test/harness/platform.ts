@@ -6,8 +6,9 @@ import { freePorts } from './ports.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 /** The local bring-up has deadlines of its own, for each step. */
-const BRING_UP_MS = 600_000
-const COMMAND_MS = 120_000
+export const BRING_UP_MS = 600_000
+/** What a command may take otherwise. */
+export const COMMAND_MS = 120_000
 
 /** A platform of a test file's own: gateway, scheduler and a node as real processes, on the test servers. */
 export interface Platform {
