@@ -91,7 +91,7 @@ export function runCommand(
   args: string[],
   options: {
     cwd?: string
-    env?: Record<string, string>
+    env?: Record<string, string | undefined>
     stdin?: string
     deadlineMs?: number
     onChunk?: (text: string, kill: (signal: NodeJS.Signals) => void) => void
@@ -125,7 +125,10 @@ export function runCommand(
   return promise
 }
 
+/** Whatever the terminal, or the continuous integration, of who runs the tests wants. */
+const COLOURLESS = { NO_COLOR: '1', FORCE_COLOR: undefined }
+
 /** Runs `rgrid` in a folder, as a user does. */
 export function rgrid(platform: Platform, args: string[], options: Parameters<typeof runCommand>[2] = {}): Promise<CommandResult> {
-  return runCommand(join(ROOT, 'cli/rgrid'), args, { ...options, env: { ...platform.env, NO_COLOR: '1', ...options?.env } })
+  return runCommand(join(ROOT, 'cli/rgrid'), args, { ...options, env: { ...platform.env, ...COLOURLESS, ...options?.env } })
 }
