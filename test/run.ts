@@ -2,7 +2,7 @@ import { globSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { requireNode } from '#core/service/run.ts'
-import { startServices } from './harness/local-services.ts'
+import { prepareImages, startServices } from './harness/local-services.ts'
 import { runWatched } from './harness/watched.ts'
 
 /**
@@ -26,6 +26,8 @@ async function main(): Promise<number> {
   let failed = false
   if (unit.length > 0) failed = (await nodeTest(unit, 2, {})) !== 0
   if (integration.length + endToEnd.length > 0) {
+    // Not within the time of the first test that needs them.
+    if (endToEnd.length > 0 && !(await prepareImages(STATE_DIR))) return 1
     const services = await startServices(STATE_DIR)
     if (!services) return 1
     try {
@@ -42,5 +44,5 @@ async function main(): Promise<number> {
 function nodeTest(files: string[], concurrency: number, env: Record<string, string>): Promise<number> {
   const parts = ['core', 'bus', 'store', 'gateway', 'scheduler', 'node-runner', 'cli']
   const coverage = ['--experimental-test-coverage', ...parts.map((part) => `--test-coverage-include=${part}/**`)]
-  return runWatched(['--test', '--test-timeout=180000', `--test-concurrency=${concurrency}`, ...coverage, '--test-reporter=spec', ...files], env)
+  return runWatched(['--test', '--test-timeout=600000', `--test-concurrency=${concurrency}`, ...coverage, '--test-reporter=spec', ...files], env)
 }

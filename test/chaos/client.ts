@@ -8,14 +8,14 @@ export interface Client {
   submitOnce(name: string, body: unknown): Promise<string>
   /** The id of the node of this name that was heard last; undefined when there is none. */
   nodeNamed(name: string): Promise<string | undefined>
-  /** Resolves when so many nodes are ready; throws after a minute. */
+  /** Resolves when so many nodes are ready; throws after three minutes. */
   awaitNodes(count: number): Promise<void>
 }
 
 const DEADLINE_MS = 8000
 const AGAIN_MS = 400
 const GIVE_UP_MS = 120_000
-const NODES_MS = 60_000
+const NODES_MS = 180_000
 
 /** A client of these gateways. */
 export function createClient(apiUrls: readonly string[], apiKey: string): Client {
@@ -74,7 +74,7 @@ export function createClient(apiUrls: readonly string[], apiKey: string): Client
         const { items } = (await (await patiently('GET', '/v1/nodes')).json()) as { items: { state: string; lastSeenAt: string | null }[] }
         const ready = items.filter((node) => node.state === 'ready' && node.lastSeenAt !== null).length
         if (ready >= count) return
-        if (performance.now() > endsMs) throw new Error(`${ready} of ${count} nodes are ready after a minute; their logs are in the run's folder`)
+        if (performance.now() > endsMs) throw new Error(`${ready} of ${count} nodes are ready after three minutes; their logs are in the run's folder`)
       }
     },
     async nodeNamed(name) {

@@ -72,7 +72,8 @@ function describe(kind: JobKind, pick: <T>(things: readonly T[]) => T, ms: numbe
         expected: ok,
       }
     case 'timeout':
-      return { spec: job(`${numbered(3)}; sleep 60`, { timeoutSeconds: 2 }), lines: 3, expected: { state: 'failed', exitCode: null, cause: 'timeout' } }
+      // Long enough to print its lines on a machine that stands still for a moment.
+      return { spec: job(`${numbered(3)}; sleep 60`, { timeoutSeconds: 10 }), lines: 3, expected: { state: 'failed', exitCode: null, cause: 'timeout' } }
     case 'cancelled':
       return { spec: job(numbered(600, 'sleep 0.1')), lines: 600, expected: { state: 'cancelled', exitCode: null, cause: 'cancelled' }, cancelAfterMs: ms }
     default:

@@ -23,7 +23,7 @@ const USAGE = `usage: npm run chaos -- [--seed N] [--minutes M] [--jobs N] [--ba
   --keep     leaves the platform's folder with its logs`
 const LEASE_SECONDS = 6
 const PARALLEL = 5
-const SETTLE_MS = 240_000
+const SETTLE_MS = 600_000
 
 async function main(): Promise<void> {
   const { values } = parseArgs({

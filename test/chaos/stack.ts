@@ -1,6 +1,6 @@
 import { mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { runCommand } from '../harness/platform.ts'
+import { BRING_UP_MS, COMMAND_MS, runCommand } from '../harness/platform.ts'
 import { freePorts } from '../harness/ports.ts'
 import { type Receiver, startReceiver } from '../harness/receiver.ts'
 import { actOnServer, type ServerName } from '../harness/server-container.ts'
@@ -68,8 +68,8 @@ async function build(dir: string, leaseSeconds: number, undo: (() => Promise<unk
   }
   const logDir = folder('logs')
   const witnessDir = folder('witness')
-  await must('chmod', '1777', witnessDir)
-  const local = (command: string) => must(process.execPath, join(ROOT, 'infra/local/main.ts'), command)
+  await must('chmod', ['1777', witnessDir])
+  const local = (command: string) => must(process.execPath, [join(ROOT, 'infra/local/main.ts'), command], BRING_UP_MS)
   Object.assign(process.env, { ...(await freePorts()), RGRID_STATE_DIR: folder('state') })
   undo.push(() => local('down-services'))
   await local('images')
@@ -211,9 +211,9 @@ function readServers(stateDir: string): Servers {
 async function makeSmallDisk(dir: string) {
   const [image, path] = [join(dir, 'disk.img'), join(dir, 'node-disk')]
   mkdirSync(path, { recursive: true, mode: 0o700 })
-  await must('truncate', '-s', `${DISK_MEGABYTES}M`, image)
-  await must('mkfs.ext4', '-q', '-F', '-m', '0', image)
-  await must('mount', '-o', 'loop', image, path)
+  await must('truncate', ['-s', `${DISK_MEGABYTES}M`, image])
+  await must('mkfs.ext4', ['-q', '-F', '-m', '0', image])
+  await must('mount', ['-o', 'loop', image, path])
   const ballast = join(path, 'ballast')
   return {
     path,
@@ -223,13 +223,13 @@ async function makeSmallDisk(dir: string) {
       if (full) await runCommand('dd', ['if=/dev/zero', `of=${ballast}`, 'bs=1M', `count=${DISK_MEGABYTES}`])
     },
     async remove() {
-      await must('umount', path)
+      await must('umount', [path])
     },
   }
 }
 
-async function must(command: string, ...args: string[]): Promise<string> {
-  const result = await runCommand(command, args)
+async function must(command: string, args: string[], deadlineMs = COMMAND_MS): Promise<string> {
+  const result = await runCommand(command, args, { deadlineMs })
   if (result.code !== 0) throw new Error(`${command} ${args.join(' ')} failed:\n${result.stdout}\n${result.stderr}`)
   return result.stdout
 }

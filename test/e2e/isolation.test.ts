@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
+import { followUntil } from '../harness/follow.ts'
 import { runJob } from '../harness/job.ts'
 import { createOutside, type Outside } from '../harness/outside.ts'
 import { type Platform, startPlatform } from '../harness/platform.ts'
@@ -97,16 +98,16 @@ test('nothing of another job that runs beside it can be seen', async () => {
   const submitted = await platform.api('POST', '/v1/projects/default/jobs', {
     spec: {
       runtime: 'bash',
-      code: `echo ${secret} > mine.txt; echo ${secret} > /tmp/mine; echo ${secret} > /dev/shm/mine; exec -a ${secret} sleep 20`,
+      code: `echo ${secret} > mine.txt; echo ${secret} > /tmp/mine; echo ${secret} > /dev/shm/mine; echo begun; exec -a ${secret} sleep 300`,
       env: { TOKEN: secret },
       network: true,
     },
   })
   const { id } = (await submitted.json()) as { id: string }
+  await followUntil(platform, id, /begun\\n/)
   const { stdout } = await python(
     `
-import os, time, subprocess
-time.sleep(1)
+import os
 seen = []
 for pid in filter(str.isdigit, os.listdir('/proc')):
     for name in ('cmdline', 'environ'):
@@ -131,7 +132,7 @@ print('SOCKET', os.path.exists('/var/run/docker.sock'))
 test('with network: an ordinary address is reached; metadata, private and host addresses are not', async () => {
   const targets = { ...outside }
   const reach = async (address: string) =>
-    fetch(`http://${address}:${outside.port}/`, { signal: AbortSignal.timeout(3000) }).then((response) => response.text())
+    fetch(`http://${address}:${outside.port}/`, { signal: AbortSignal.timeout(20_000) }).then((response) => response.text())
   // The stand-ins answer this machine itself, so that a job that is refused is refused by the rules.
   for (const address of [targets.ordinary, targets.metadata, targets.privateAddress, targets.allowedPrivate, targets.host])
     assert.equal(await reach(address), `reached ${address}`)
@@ -142,7 +143,7 @@ gateway = [l.split() for l in open('/proc/net/route')][1:]
 gateway = next(socket.inet_ntoa(bytes.fromhex(l[2])[::-1]) for l in gateway if l[1] == '00000000')
 def reach(address, port=${outside.port}):
     try:
-        s = socket.create_connection((address, port), 4)
+        s = socket.create_connection((address, port), 20)
         s.sendall(b'GET / HTTP/1.0\\r\\n\\r\\n')
         return 'reached' if b'reached' in s.recv(1000) else 'open'
     except OSError as e:

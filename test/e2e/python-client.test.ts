@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -24,7 +25,7 @@ after(async () => {
 })
 
 const python = (args: string[], env: Record<string, string> = {}) =>
-  runCommand(PYTHON, args, { cwd: dir, env: { PYTHONPATH: FOLDER, PYTHONDONTWRITEBYTECODE: '1', ...env } })
+  runCommand(PYTHON, args, { cwd: dir, env: { PYTHONPATH: FOLDER, PYTHONDONTWRITEBYTECODE: '1', NO_PROXY: '127.0.0.1', no_proxy: '127.0.0.1', ...env } })
 
 /** A way to the gateway whose first connections are answered as an overloaded, then a limiting one would. */
 async function busyWay(url: string, answers: readonly string[]) {
@@ -55,7 +56,7 @@ test('the Python example uploads, submits, follows, waits and downloads, also th
   writeFileSync(join(dir, 'input.txt'), 'x'.repeat(4711))
   const way = await busyWay(platform.apiUrl, ['503 Service Unavailable', '429 Too Many Requests'])
   try {
-    const env = { RGRID_API_URL: way.url, RGRID_API_KEY: platform.apiKey, RUN_ID: 'the-run' }
+    const env = { RGRID_API_URL: way.url, RGRID_API_KEY: platform.apiKey, RUN_ID: randomUUID() }
     const first = await python([join(FOLDER, 'rgrid_client.py'), 'input.txt'], env)
     assert.equal(first.code, 0, first.stdout + first.stderr)
     assert.match(first.stdout, /^job job_\w+\ncounted\nended succeeded 0\noutput count.txt 4711\n$/)

@@ -8,7 +8,7 @@ import { type Platform, runCommand, startPlatform } from '../harness/platform.ts
 let platform: Platform
 
 before(async () => {
-  platform = await startPlatform({ RGRID_LEASE_SECONDS: '20' })
+  platform = await startPlatform({ RGRID_LEASE_SECONDS: '45' })
 })
 after(() => platform?.stop())
 

@@ -7,9 +7,11 @@ import { gunzipSync } from 'node:zlib'
 import pg from 'pg'
 import type { Bus } from '#bus/bus.ts'
 import { EVENT_STREAM, LOG_STREAM } from '#bus/streams.ts'
+import type { NodeView } from '#core/operator-api.ts'
 import { createObjects, type Objects } from '#store/objects.ts'
 import { serviceBus } from '../harness/bus.ts'
 import { awaitEnd, followUntil, stdoutOf, submitJob } from '../harness/follow.ts'
+import { GATE, openGate } from '../harness/gate.ts'
 import { type Platform, rgrid, runCommand, startPlatform } from '../harness/platform.ts'
 import { startRegistry } from '../harness/registry.ts'
 import { tinyImage } from '../harness/registry-image.ts'
@@ -131,7 +133,7 @@ test('a secret set with rgrid reaches its job, is masked, and after the job it i
   const set = await rgrid(platform, ['secrets', 'set', 'PLAIN_NAME'], { stdin: `${value}\n` })
   assert.equal(set.code, 0, set.stderr)
   assert.ok(!(set.stdout + set.stderr).includes(value))
-  const code = `echo "it has \${#WHATEVER} letters: $WHATEVER"; echo "$WHATEVER" >&2; printf %s "$WHATEVER" | base64 -w0; while [ ! -e /work/go ]; do sleep 0.1; done; exit 3`
+  const code = `echo "it has \${#WHATEVER} letters: $WHATEVER"; echo "$WHATEVER" >&2; printf %s "$WHATEVER" | base64 -w0; ${GATE}; exit 3`
   const jobId = await submitJob(platform, {
     runtime: 'bash',
     code,
@@ -145,17 +147,28 @@ test('a secret set with rgrid reaches its job, is masked, and after the job it i
   const during = await placesOf(value)
   // While it runs its own container and its own folder hold it (docs/SECRETS.md), and nothing else.
   assert.deepEqual(during.map((place) => place.replace(/att_\w+/, 'att')).sort(), [`container ${container.trim()}`, 'file node/attempts/att/attempt.json'])
-  assert.equal((await runCommand('docker', ['exec', '-u', '65534', container.trim(), 'touch', '/work/go'])).code, 0)
+  await openGate(jobId)
   assert.equal((await awaitEnd(platform, jobId)).exitCode, 3)
   assert.match(await stdoutOf(platform, jobId), /^it has 31 letters: \*\*\*\n\*\*\*/)
   assert.deepEqual(await placesOf(value), [])
 })
 
+/** Drains the nodes that take work, or lets these take work again; returns which. */
+async function setNodes(action: 'drain' | 'resume', ids?: readonly string[]): Promise<readonly string[]> {
+  const { items } = (await (await platform.api('GET', '/v1/nodes')).json()) as { items: NodeView[] }
+  const some = ids ?? items.filter(({ state }) => state === 'ready').map(({ id }) => id)
+  assert.ok(some.length > 0)
+  for (const id of some) assert.equal((await platform.api('POST', `/v1/nodes/${id}/${action}`)).status, 200)
+  return some
+}
+
 test('a job whose secret has gone fails and says which', async () => {
   await rgrid(platform, ['secrets', 'set', 'SHORT_LIVED'], { stdin: 'for a moment only' })
-  const notBefore = new Date(Date.now() + 3000).toISOString()
-  const jobId = await submitJob(platform, { runtime: 'bash', code: 'true', env: { X: { secret: 'SHORT_LIVED' } }, notBefore })
+  // Nobody takes it before the secret has gone.
+  const nodes = await setNodes('drain')
+  const jobId = await submitJob(platform, { runtime: 'bash', code: 'true', env: { X: { secret: 'SHORT_LIVED' } } })
   assert.equal((await rgrid(platform, ['secrets', 'delete', 'SHORT_LIVED'])).code, 0)
+  await setNodes('resume', nodes)
   const job = await awaitEnd(platform, jobId)
   assert.deepEqual([job.state, job.cause], ['failed', 'input'])
   assert.match(job.message ?? '', /env\.X: the project has no secret SHORT_LIVED/)

@@ -27,7 +27,7 @@ export async function serviceBus(name: 'gateway' | 'scheduler' = 'scheduler'): P
 /** A connection with a real node credential. */
 export async function nodeBus(nodeId = newId('node')): Promise<{ bus: Bus; nodeId: string }> {
   const key = createNodeKey()
-  const jwt = await mintNodeJwt(testMinter(), { id: nodeId, pool: 'default', publicKey: key.publicKey }, Date.now() + 60_000)
+  const jwt = await mintNodeJwt(testMinter(), { id: nodeId, pool: 'default', publicKey: key.publicKey }, Date.now() + 3_600_000)
   const bus = await connectNode({ nodeId, url: testServices().natsUrl, jwt: () => jwt, seed: () => key.seed, log })
   return { bus, nodeId }
 }

@@ -33,7 +33,7 @@ export async function openEvents(url: string, headers: Record<string, string>): 
   })
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader()
   const next = () =>
-    withDeadline('the next event', 30_000, async () => {
+    withDeadline('the next event', 60_000, async () => {
       while (events.length === 0) {
         const { done, value } = await reader.read()
         if (done) return undefined

@@ -22,6 +22,11 @@ export async function startServices(stateDir: string): Promise<LocalServices | u
   return { env: servicesEnv(stateDir), stop: () => local('down-services') }
 }
 
+/** Makes the images of servers and runtimes available, which takes minutes the first time; whether that worked. */
+export async function prepareImages(stateDir: string): Promise<boolean> {
+  return (await runNode([join(ROOT, 'infra/local/main.ts'), 'images'], { RGRID_STATE_DIR: stateDir })) === 0
+}
+
 /** What `up-services` wrote for a shell to source, under names that no part of the platform reads by itself. */
 function servicesEnv(stateDir: string): Record<string, string> {
   const env: Record<string, string> = { RGRID_TEST_STATE_DIR: stateDir }

@@ -48,8 +48,9 @@ export async function createOutside(): Promise<Outside> {
     await ip('-n', name, 'link', 'set', farSide, 'up')
     await ip('-n', name, 'link', 'set', 'lo', 'up')
     await ip('-n', name, 'route', 'add', 'default', 'via', ADDRESSES.host)
+    // Before one that this machine may have: clouds route the metadata address themselves.
     for (const address of [ADDRESSES.metadata, ADDRESSES.privateAddress, ADDRESSES.allowedPrivate])
-      await ip('route', 'add', `${address}/32`, 'via', ADDRESSES.ordinary, 'dev', hostSide)
+      await ip('route', 'prepend', `${address}/32`, 'via', ADDRESSES.ordinary, 'dev', hostSide)
     servers.push(await listen('ip', ['netns', 'exec', name, process.execPath, '-e', SERVER]))
     servers.push(await listen(process.execPath, ['-e', SERVER.replace('0.0.0.0', ADDRESSES.host)]))
   } catch (error) {

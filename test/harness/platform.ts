@@ -5,6 +5,10 @@ import { join } from 'node:path'
 import { freePorts } from './ports.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
+/** The local bring-up has deadlines of its own, for each step. */
+export const BRING_UP_MS = 600_000
+/** What a command may take otherwise. */
+export const COMMAND_MS = 120_000
 
 /** A platform of a test file's own: gateway, scheduler and a node as real processes, on the test servers. */
 export interface Platform {
@@ -30,7 +34,7 @@ export async function startPlatform(env: Record<string, string> = {}, ownService
   const stateDir = mkdtempSync(join(tmpdir(), 'rgrid-platform-'))
   const settings = { RGRID_STATE_DIR: stateDir, ...(await freePorts()), ...(ownServices ? {} : givenServices()), ...env }
   const local = async (...args: string[]) => {
-    const result = await runCommand(process.execPath, [join(ROOT, 'infra/local/main.ts'), ...args], { env: settings })
+    const result = await runCommand(process.execPath, [join(ROOT, 'infra/local/main.ts'), ...args], { env: settings, deadlineMs: BRING_UP_MS })
     if (result.code !== 0) throw new Error(`${args.join(' ')} failed:\n${result.stdout}\n${result.stderr}`)
   }
   const stop = async () => {
@@ -81,11 +85,20 @@ export interface CommandResult {
   chunks: { stream: 'stdout' | 'stderr'; text: string; atMs: number }[]
 }
 
-/** Runs a command to its end, at most two minutes, without colours wherever the tests run. `onChunk` hears the output while it runs, and may signal it. */
+/**
+ * Runs a command to its end, at most two minutes or `deadlineMs`, without colours wherever the tests run. `onChunk` hears the output while
+ * it runs, and may signal it.
+ */
 export function runCommand(
   command: string,
   args: string[],
-  options: { cwd?: string; env?: Record<string, string>; stdin?: string; onChunk?: (text: string, kill: (signal: NodeJS.Signals) => void) => void } = {},
+  options: {
+    cwd?: string
+    env?: Record<string, string | undefined>
+    stdin?: string
+    deadlineMs?: number
+    onChunk?: (text: string, kill: (signal: NodeJS.Signals) => void) => void
+  } = {},
 ): Promise<CommandResult> {
   const { promise, resolve, reject } = Promise.withResolvers<CommandResult>()
   const child = spawn(command, args, {
@@ -93,7 +106,7 @@ export function runCommand(
     // A runner of tests on a terminal sets FORCE_COLOR, which is stronger than NO_COLOR.
     env: { ...process.env, FORCE_COLOR: undefined, NO_COLOR: '1', ...options.env },
     stdio: ['pipe', 'pipe', 'pipe'],
-    signal: AbortSignal.timeout(120_000),
+    signal: AbortSignal.timeout(options.deadlineMs ?? COMMAND_MS),
   })
   const chunks: CommandResult['chunks'] = []
   for (const stream of ['stdout', 'stderr'] as const) {

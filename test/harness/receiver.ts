@@ -89,7 +89,7 @@ export async function startReceiver(tls?: { key: string; cert: string }): Promis
       const look = () => fits() && resolve()
       waiting.add(look)
       look()
-      await withDeadline('the receiver', 20_000, () => promise).finally(() => waiting.delete(look))
+      await withDeadline('the receiver', 60_000, () => promise).finally(() => waiting.delete(look))
     },
     async stop() {
       server.closeAllConnections()

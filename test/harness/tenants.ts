@@ -27,12 +27,16 @@ export async function makeProject(admin: Db, accountId: string): Promise<string>
   return projectId
 }
 
+/** So many rows are written by one statement, which has a time limit. */
+const CHUNK = 10_000
+
 /** Queues so many jobs, written directly. */
 export async function queueJobs(admin: Db, { accountId, projectId }: Tenant, jobs: number, change: { slots?: number; priority?: number } = {}): Promise<void> {
   const spec = JSON.stringify(aSpec())
-  await admin.query(sql.unsafe`
-    insert into jobs (id, account_id, project_id, spec, slots, memory_bytes, priority, state, reason)
-    select 'job_' || replace(gen_random_uuid()::text, '-', ''), ${accountId}, ${projectId}, ${spec}::jsonb, ${change.slots ?? 1}::smallint, 1048576,
-      ${change.priority ?? 0}::smallint, 'queued', 'waiting for a slot'
-    from generate_series(1, ${jobs}::int)`)
+  for (let left = jobs; left > 0; left -= CHUNK)
+    await admin.query(sql.unsafe`
+      insert into jobs (id, account_id, project_id, spec, slots, memory_bytes, priority, state, reason)
+      select 'job_' || replace(gen_random_uuid()::text, '-', ''), ${accountId}, ${projectId}, ${spec}::jsonb, ${change.slots ?? 1}::smallint, 1048576,
+        ${change.priority ?? 0}::smallint, 'queued', 'waiting for a slot'
+      from generate_series(1, ${Math.min(left, CHUNK)}::int)`)
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 
 const ROOT = join(import.meta.dirname, '../..')
 /** Longer than the longest test may take. */
-const SILENCE_MS = 300_000
+const SILENCE_MS = 660_000
 const END_MS = 20_000
 
 /**

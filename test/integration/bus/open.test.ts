@@ -14,12 +14,12 @@ test('a server that comes back without its streams gets them again', async () =>
   const cable = await startCable(natsUrl)
   const other = await serviceBus()
   const options = { name: 'scheduler', url: cable.through(natsUrl), credsFile: `${natsTrustDir}/scheduler.creds`, log: pino({ level: 'silent' }) }
-  const bus = await openBus(options, AbortSignal.timeout(10_000))
+  const bus = await openBus(options, AbortSignal.timeout(60_000))
   try {
     cable.cut()
     await (await other.manager()).streams.delete(EVENT_STREAM)
     cable.mend()
-    await withDeadline('the stream', 10_000, async (signal) => {
+    await withDeadline('the stream', 60_000, async (signal) => {
       while (!(await readStream(other, EVENT_STREAM).catch(() => undefined))) await sleep(20, signal)
     })
     assert.equal((await readStream(other, EVENT_STREAM)).lastSequence, 0)

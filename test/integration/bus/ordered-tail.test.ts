@@ -30,7 +30,7 @@ async function consumersOf(subject: string) {
 
 async function take(messages: AsyncIterator<{ string(): string }>, count: number): Promise<number[]> {
   const numbers: number[] = []
-  while (numbers.length < count) numbers.push(Number((await withDeadline('a message', 10_000, () => messages.next())).value.string()))
+  while (numbers.length < count) numbers.push(Number((await withDeadline('a message', 60_000, () => messages.next())).value.string()))
   return numbers
 }
 
@@ -95,7 +95,7 @@ test('one that is closed while it waits ends', async () => {
   const next = tail.messages[Symbol.asyncIterator]().next()
   await sleep(0)
   await tail.close()
-  assert.equal((await withDeadline('the end', 5000, () => next)).done, true)
+  assert.equal((await withDeadline('the end', 60_000, () => next)).done, true)
 })
 
 for (const [trouble, whole] of [

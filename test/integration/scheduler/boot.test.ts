@@ -131,7 +131,7 @@ const foreignCreds = () => {
   // A signature that no longer fits.
   writeFileSync(
     path,
-    own.replace(/(\.[\w-]+)([\w-])\n-/, (_, start, last) => `${start.slice(0, -4)}AAAA${last}\n-`),
+    own.replace(/(\.[\w-]+)([\w-]{4})([\w-])\n-/, (_, start, four, last) => `${start}${four === 'AAAA' ? 'BBBB' : 'AAAA'}${last}\n-`),
   )
   return path
 }

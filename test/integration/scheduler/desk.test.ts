@@ -9,6 +9,7 @@ import type { Service } from '#core/service/run.ts'
 import { createNodeDesk } from '../../../scheduler/node-desk.ts'
 import { nodeBus, serviceBus } from '../../harness/bus.ts'
 
+const ANSWER_MS = 30_000
 let scheduler: Bus
 let desk: Service
 const asked: string[] = []
@@ -37,7 +38,9 @@ after(async () => {
 
 test('a node is answered, and known by the subject it speaks on', async () => {
   const { bus, nodeId } = await nodeBus()
-  assert.deepEqual(await bus.request(nodeRequestSubject(nodeId, 'claim'), ClaimRequest, ClaimReply, { slots: 1, memoryBytes: 0 }, 2000), { assignments: [] })
+  assert.deepEqual(await bus.request(nodeRequestSubject(nodeId, 'claim'), ClaimRequest, ClaimReply, { slots: 1, memoryBytes: 0 }, ANSWER_MS), {
+    assignments: [],
+  })
   assert.deepEqual(asked.splice(0), [nodeId])
   await bus.close()
 })
@@ -56,7 +59,7 @@ test('a node that names the control subject of another as the place for the answ
     attacker.bus.connection.publish(nodeRequestSubject(attacker.nodeId, 'claim'), message, { reply })
   }
   // The same connection's next request comes behind them, so by its answer they have been dealt with.
-  await attacker.bus.request(nodeRequestSubject(attacker.nodeId, 'claim'), ClaimRequest, ClaimReply, { slots: 1, memoryBytes: 0 }, 2000)
+  await attacker.bus.request(nodeRequestSubject(attacker.nodeId, 'claim'), ClaimRequest, ClaimReply, { slots: 1, memoryBytes: 0 }, ANSWER_MS)
   await victim.bus.connection.flush()
   assert.equal(scheduler.badMessages() - before, 4)
   assert.deepEqual([heard, bad], [[], []])
@@ -71,7 +74,7 @@ test('a message that does not fit its schema is dropped and counted', async () =
   for (const text of ['', '{', '{"slots":-1,"memoryBytes":0}', '{"slots":"many"}', 'null']) {
     bus.connection.publish(nodeRequestSubject(nodeId, 'claim'), Buffer.from(text), { reply: `_INBOX_${nodeId}.a` })
   }
-  await bus.request(nodeRequestSubject(nodeId, 'claim'), ClaimRequest, ClaimReply, { slots: 1, memoryBytes: 0 }, 2000)
+  await bus.request(nodeRequestSubject(nodeId, 'claim'), ClaimRequest, ClaimReply, { slots: 1, memoryBytes: 0 }, ANSWER_MS)
   assert.equal(scheduler.badMessages() - before, 5)
   assert.deepEqual(asked.splice(0), [nodeId])
   await bus.close()

@@ -17,7 +17,7 @@ import { readHetznerEnv } from '../../harness/hetzner/client.ts'
 import { type HetznerStandIn, startHetzner } from '../../harness/hetzner/stand-in.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'rgrid-hetzner-'))
-const signal = AbortSignal.timeout(170_000)
+const signal = AbortSignal.timeout(600_000)
 let gateway: TestGateway
 let apiUrl: string
 let standIn: HetznerStandIn

@@ -17,7 +17,7 @@ const home = mkdtempSync(join(tmpdir(), 'rgrid-hcloud-'))
 let standIn: HetznerStandIn
 
 before(async () => {
-  await ensureCommands(['hcloud'], AbortSignal.timeout(170_000))
+  await ensureCommands(['hcloud'], AbortSignal.timeout(500_000))
   standIn = await startHetzner({ createMs: 300, startMs: 300, deleteMs: 300, datacenters: true })
 })
 after(async () => {

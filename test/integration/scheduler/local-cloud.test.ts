@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -22,7 +23,7 @@ const dir = mkdtempSync(join(tmpdir(), 'rgrid-machines-'))
 const instance = dir.slice(-6)
 const socket = join(dir, 'host.sock')
 const cloud = createLocalCloud({ socket, slots: 2, memoryBytes: 2 ** 30, hourMicrons: 8000, billing: 'second' })
-const signal = AbortSignal.timeout(180_000)
+const signal = AbortSignal.timeout(600_000)
 let gateway: TestGateway
 let apiUrl: string
 let host: ChildProcess
@@ -131,9 +132,11 @@ test('a machine whose runner dies is off; what it left is taken away with it, by
   const nodeDir = join(dir, 'machines', id, 'node')
   // What a runner that is killed leaves: a container of a job, its network and the rules of that.
   const labels = ['--label', `rgrid.dir=${nodeDir}`, '--label', `rgrid.node=${order.nodeId}`]
-  docker('network', 'create', ...labels, '-o', 'com.docker.network.bridge.name=rgrid-0f1e2d3c', 'rgrid-0f1e2d3c')
-  iptables('-N', 'RGRID-F-0f1e2d3c')
-  iptables('-I', 'DOCKER-USER', '-i', 'rgrid-0f1e2d3c', '-j', 'RGRID-F-0f1e2d3c')
+  const hex = randomBytes(4).toString('hex')
+  const [network, chain] = [`rgrid-${hex}`, `RGRID-F-${hex}`]
+  docker('network', 'create', ...labels, '-o', `com.docker.network.bridge.name=${network}`, network)
+  iptables('-N', chain)
+  iptables('-I', 'DOCKER-USER', '-i', network, '-j', chain)
   process.kill(pidOf(id) ?? 0, 'SIGKILL')
   await until('it is off', async () => (await cloud.list(signal))[0]?.status === 'off')
 
@@ -148,8 +151,8 @@ test('a machine whose runner dies is off; what it left is taken away with it, by
   )
   await cloud.remove(id, signal)
   await until('it is gone', async () => (await cloud.list(signal)).length === 0)
-  assert.equal(docker('network', 'ls', '-q', '--filter', 'name=rgrid-0f1e2d3c'), '')
-  assert.throws(() => iptables('-n', '-L', 'RGRID-F-0f1e2d3c'))
+  assert.equal(docker('network', 'ls', '-q', '--filter', `name=${network}`), '')
+  assert.throws(() => iptables('-n', '-L', chain))
   assert.ok(!existsSync(nodeDir))
 })
 

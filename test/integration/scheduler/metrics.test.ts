@@ -5,6 +5,7 @@ import { sql } from 'slonik'
 import { ClaimReply, ClaimRequest } from '#bus/messages/claim.ts'
 import { ReportReply, ReportRequest } from '#bus/messages/report.ts'
 import { nodeRequestSubject } from '#bus/subjects.ts'
+import { sleep, withDeadline } from '#core/service/time.ts'
 import { createDbPool, type DatabasePool } from '#store/pool.ts'
 import { row } from '#store/row.ts'
 import { aFinishedReport } from '../../harness/attempts.ts'
@@ -15,6 +16,7 @@ import { freePorts } from '../../harness/ports.ts'
 import { startProcess, type TestProcess } from '../../harness/process.ts'
 import { scrape } from '../../harness/scrape.ts'
 
+const ANSWER_MS = 30_000
 let database: TestDatabase
 let admin: DatabasePool
 let other: DatabasePool
@@ -32,7 +34,7 @@ before(async () => {
   other = await createDbPool(database.adminUrl, 1)
   make = await createFactory(admin)
   address = `127.0.0.1:${(await freePorts()).RGRID_PORT_API}`
-  scheduler = startProcess('scheduler', { RGRID_DATABASE_URL: database.schedulerUrl, RGRID_METRICS_LISTEN: address, RGRID_LEASE_SECONDS: '3' })
+  scheduler = startProcess('scheduler', { RGRID_DATABASE_URL: database.schedulerUrl, RGRID_METRICS_LISTEN: address, RGRID_LEASE_SECONDS: '10' })
   await scheduler.logged(/"started"/)
   await scheduler.logged(/is the leader now/)
 })
@@ -59,14 +61,14 @@ test('jobs, claims and ends of attempts are counted', async (t) => {
   assert.deepEqual(await values(...JOBS), [1, 2, 0])
   const { bus, nodeId } = await nodeBus(await make.node())
   t.after(() => bus.close())
-  const claim = () => bus.request(nodeRequestSubject(nodeId, 'claim'), ClaimRequest, ClaimReply, { slots: 2, memoryBytes: 2 ** 31 }, 5000)
+  const claim = () => bus.request(nodeRequestSubject(nodeId, 'claim'), ClaimRequest, ClaimReply, { slots: 2, memoryBytes: 2 ** 31 }, ANSWER_MS)
   const { assignments } = await claim()
   assert.equal(assignments.length, 1)
   assert.deepEqual(await values(...JOBS, 'rgrid_claims_total', 'rgrid_jobs_claimed_total'), [0, 2, 1, 1, 1])
   await claim()
   const report = aFinishedReport(assignments[0] as (typeof assignments)[0])
   // Said twice, as nodes do when an answer is lost: counted once.
-  for (let i = 0; i < 2; i++) await bus.request(nodeRequestSubject(nodeId, 'report'), ReportRequest, ReportReply, report, 5000)
+  for (let i = 0; i < 2; i++) await bus.request(nodeRequestSubject(nodeId, 'report'), ReportRequest, ReportReply, report, ANSWER_MS)
   assert.deepEqual(await values(...JOBS, 'rgrid_claims_total', 'rgrid_jobs_claimed_total'), [0, 2, 0, 2, 1])
   assert.deepEqual(await values('rgrid_attempts_ended_total{cause="exit"}'), [1])
   bus.connection.publish(nodeRequestSubject(nodeId, 'claim'), '{', { reply: `_INBOX_${nodeId}.x` })
@@ -100,6 +102,9 @@ test('what waits is counted by its reason, for how long, and where it could go',
 })
 
 test('what waits in the outbox is counted, and how long', async () => {
+  await withDeadline('relaying what the tests before did', 30_000, async (signal) => {
+    while (await other.exists(sql.unsafe`select 1 from outbox`)) await sleep(20, signal)
+  })
   await admin.transaction(async (tx) => {
     await tx.query(sql.unsafe`lock table outbox in access exclusive mode`)
     const [pending] = await values('rgrid_outbox_pending')
@@ -128,7 +133,7 @@ test('what waits in the outbox is counted, and how long', async () => {
 
 test('holding fire is seen, and the nodes that are lost after it', async () => {
   for (let i = 0; i < 4; i++) await make.node()
-  await admin.query(sql.unsafe`update nodes set enrolled_at = now() - interval '6 seconds'`)
+  await admin.query(sql.unsafe`update nodes set enrolled_at = now() - interval '20 seconds'`)
   await scheduler.logged(/holding fire/)
   assert.deepEqual(await values('rgrid_reaper_holding_fire', 'rgrid_nodes_lost_total'), [1, 0])
   // Who is silent for long says nothing of the bus.

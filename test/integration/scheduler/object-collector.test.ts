@@ -39,7 +39,7 @@ beforeEach(async () => {
   await admin.query(sql.unsafe`truncate jobs, nodes, batches, pending_objects cascade`)
 })
 after(async () => {
-  for await (const { key } of objects.list(AbortSignal.timeout(20_000))) if (key.includes(make.accountId)) await objects.delete(key)
+  for await (const { key } of objects.list(AbortSignal.timeout(60_000))) if (key.includes(make.accountId)) await objects.delete(key)
   await Promise.all([store.close(), db.end(), admin.end()])
   objects.close()
   await database.drop()

@@ -3,8 +3,9 @@ import { after, before, beforeEach, test } from 'node:test'
 import { pino } from 'pino'
 import { sql } from 'slonik'
 import type { Spec } from '#core/job/spec.ts'
+import { sleep, withDeadline } from '#core/service/time.ts'
 import { type ClaimedJob, type ClaimStore, createClaimStore } from '#store/claims.ts'
-import { readOutbox } from '#store/events.ts'
+import { readOutbox, type StoredEvent } from '#store/events.ts'
 import { nextHoldDueMs, releaseDueHolds } from '#store/holds.ts'
 import { createDbPool, type DatabasePool } from '#store/pool.ts'
 import { createClaims } from '../../../scheduler/claims.ts'
@@ -55,6 +56,17 @@ async function claimOne(): Promise<{ node: string; job: ClaimedJob }> {
   return { node, job }
 }
 
+/** So many events that are to be relayed. None is while an older transaction is open anywhere on the server: Postgres itself may have one for a moment. */
+async function outbox(count: number): Promise<readonly StoredEvent[]> {
+  return withDeadline('the outbox', 30_000, async (signal) => {
+    for (;;) {
+      const events = await readOutbox(db, 100)
+      if (events.length >= count) return events
+      await sleep(20, signal)
+    }
+  })
+}
+
 test('a job goes through its steps to success, each step an event', async () => {
   const { node, job } = await assign()
   for (const state of ['preparing', 'running', 'finishing'] as const) {
@@ -67,7 +79,7 @@ test('a job goes through its steps to success, each step an event', async () => 
   const state = await make.jobState(job.jobId)
   assert.deepEqual([state.state, state.cause, state.exit_code, state.reason], ['succeeded', 'exit', 0, null])
   assert.deepEqual(await make.eventTypes(job.jobId), ['job.assigned', 'job.started', 'job.succeeded'])
-  const relayed = await readOutbox(db, 100)
+  const relayed = await outbox(3)
   assert.deepEqual(
     relayed.map((event) => event.type),
     ['job.assigned', 'job.started', 'job.succeeded'],
@@ -154,7 +166,7 @@ test('a batch is complete when its last job ends, with the counts in its event',
   const [one, two] = [await claimOne(), await claimOne()]
   await reports.report(one.node, aFinishedReport(one.job))
   await reports.report(two.node, aFinishedReport(two.job, { exitCode: 9 }))
-  const event = (await readOutbox(db, 100)).find((entry) => entry.type === 'batch.completed')
+  const event = (await outbox(5)).find((entry) => entry.type === 'batch.completed')
   assert.deepEqual(event?.data, { size: 2, counts: { succeeded: 1, failed: 1 } })
 })
 

@@ -46,7 +46,7 @@ after(async () => {
 
 const keys = async () => {
   const found: string[] = []
-  for await (const object of objects.list(AbortSignal.timeout(10_000))) found.push(object.key)
+  for await (const object of objects.list(AbortSignal.timeout(60_000))) found.push(object.key)
   return found.sort()
 }
 

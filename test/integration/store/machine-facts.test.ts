@@ -51,7 +51,7 @@ test('what waits is grouped by what it takes, with the oldest', async () => {
   for (let i = 0; i < 3; i++) await make.job()
   const big = await make.job(resources('2', '1Gi'))
   await make.job({ held: 'batch', batchId: await make.batch({ size: 1 }), batchIndex: 0 })
-  await admin.query(sql.unsafe`update jobs set queued_at = now() - interval '1 minute' where id = ${big}`)
+  await admin.query(sql.unsafe`update jobs set queued_at = now() - interval '90 seconds' where id = ${big}`)
   const groups = (await waitingJobs(db)).sort((a, b) => a.slots - b.slots)
   assert.deepEqual(
     groups.map(({ slots, memoryBytes, jobs, oldestWaitSeconds }) => [slots, memoryBytes, jobs, Math.floor(oldestWaitSeconds / 60)]),

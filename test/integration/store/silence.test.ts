@@ -46,7 +46,8 @@ test('a transaction fails when the server falls silent within it, and nothing of
     }),
     isSilence,
   )
-  assert.ok(performance.now() - startedMs < 6000)
+  // Without the watch it would be many minutes.
+  assert.ok(performance.now() - startedMs < 30_000)
   cable.mend()
   assert.equal(await db.exists(sql.unsafe`select 1 from accounts where id = 'acc_x'`), false)
 })
