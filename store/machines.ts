@@ -21,6 +21,7 @@ const MachineRow = Type.Object({
   memory_bytes: Type.Number(),
   hour_microns: Type.Number(),
   state_age_ms: Type.Number(),
+  removal_age_ms: maybe(Type.Number()),
   boot_seconds: maybe(Type.Number()),
 })
 
@@ -44,6 +45,8 @@ export interface Machine extends MachineKind {
   serverId: string | null
   /** How long it has been in this state, by the clock of Postgres; rather too short than too long. */
   stateAgeMs(): number
+  /** How long ago the provider took the order to delete it, in the same way; null: it has not, or nothing came of it. */
+  removalAgeMs(): number | null
   /** From its first paid moment to its enrolment; null: it has not enrolled. */
   bootSeconds: number | null
 }
@@ -62,6 +65,7 @@ export async function listMachines(db: Db, provider: string): Promise<Machine[]>
   const rows = await db.any(sql.type(row(MachineRow))`
     select id, name, pool, state, server_type, location, arch, server_id, slots, memory_bytes, hour_microns,
       (extract(epoch from clock_timestamp() - state_at) * 1000)::float8 as state_age_ms,
+      (extract(epoch from clock_timestamp() - billed_until) * 1000)::float8 as removal_age_ms,
       extract(epoch from enrolled_at - coalesce(billed_from, created_at))::float8 as boot_seconds
     from nodes where provider = ${provider} and ended_at is null order by id`)
   return rows.map(toMachine)
@@ -69,6 +73,7 @@ export async function listMachines(db: Db, provider: string): Promise<Machine[]>
 
 function toMachine(found: Static<typeof MachineRow>): Machine {
   const readAtMs = monotonicMs()
+  const removalAgeMs = found.removal_age_ms
   return {
     nodeId: found.id,
     name: found.name,
@@ -82,6 +87,7 @@ function toMachine(found: Static<typeof MachineRow>): Machine {
     memoryBytes: found.memory_bytes,
     hourMicrons: found.hour_microns,
     stateAgeMs: () => found.state_age_ms + monotonicMs() - readAtMs,
+    removalAgeMs: () => (removalAgeMs === null ? null : removalAgeMs + monotonicMs() - readAtMs),
     bootSeconds: found.boot_seconds,
   }
 }
@@ -187,9 +193,14 @@ export async function startDeleting(tx: Tx, nodeId: string, from: readonly NodeS
   return result.rowCount > 0
 }
 
-/** The provider took the order to delete a machine: from now on it costs nothing. Of several orders the last one counts. */
+/** The provider took the order to delete a machine: from now on it costs nothing, if the order comes about. Of several orders the last one counts. */
 export async function recordRemoval(tx: Tx, nodeId: string): Promise<void> {
   await tx.query(sql.unsafe`update nodes set billed_until = now() where id = ${nodeId} and state = 'deleting'`)
+}
+
+/** The machine is still there: nothing came of the order to delete it, and it costs on. */
+export async function withdrawRemoval(tx: Tx, nodeId: string): Promise<void> {
+  await tx.query(sql.unsafe`update nodes set billed_until = null where id = ${nodeId} and state = 'deleting'`)
 }
 
 /** The provider has it no more. It `failed` when it never took work. Returns the state it ended in; undefined: it had ended. */
