@@ -127,8 +127,10 @@ test('a server that no node knows is deleted at the second sweep, and so is an a
   await loops.sweep()
   assert.deepEqual([calls('remove'), calls('removeLeftover')], [0, 0])
   await loops.sweep()
+  await loops.collect()
   assert.deepEqual([calls('remove'), calls('removeLeftover'), loops.counted.server, loops.counted.address], [1, 1, 1, 1])
   await loops.sweep()
+  await loops.collect()
   await assertSame(admin, provider.servers)
   assert.equal(calls('remove'), 1)
 })
@@ -166,6 +168,7 @@ test('when others have used up the calls but those that are kept for deletions, 
   await ending.plan()
   const before = hetzner.calls.length
   for (let i = 0; i < 3; i++) await ending.collect()
+  hetzner.settle()
   const made = hetzner.calls.slice(before).map(({ method }) => method)
   assert.deepEqual([await statesOf(admin), hetzner.world.servers.size, made], [{ deleting: 2 }, 0, ['DELETE', 'DELETE']])
 })
