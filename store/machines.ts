@@ -7,6 +7,7 @@ import { monotonicMs } from '#core/service/time.ts'
 import type { Db, Tx } from './pool.ts'
 import { row } from './row.ts'
 import { hashSecret, newEnrolmentToken } from './secrets.ts'
+import { MAY_LEAVE_LOGS, UNARCHIVED } from './unarchived-logs.ts'
 
 const MachineRow = Type.Object({
   id: Type.String(),
@@ -179,16 +180,16 @@ export async function failUnmade(tx: Tx, nodeId: string, failure: string): Promi
 
 /**
  * Ends the work of a machine that has none: it is to be deleted. False when it has a live attempt, or is not in one of the
- * states `from`. The lock and the look are two statements on purpose: a claim holds the node's row, and the second statement
+ * states `from`, or is heard and has logs that are yet to be archived. The lock and the look are two statements on purpose: a claim holds the node's row, and the second statement
  * sees what it gave (docs/MACHINES.md).
  */
 export async function startDeleting(tx: Tx, nodeId: string, from: readonly NodeState[], reason: { verdict: string } | { failure: string }): Promise<boolean> {
   await tx.query(sql.unsafe`select 1 from nodes where id = ${nodeId} for no key update`)
   const said = 'verdict' in reason ? sql.fragment`verdict = ${reason.verdict}` : sql.fragment`failure = ${reason.failure}`
   const result = await tx.query(sql.unsafe`
-    update nodes set state = 'deleting', ${said}
-    where id = ${nodeId} and provider is not null and state = any(${sql.array([...from], 'text')})
-      and not exists (select 1 from attempts where node_id = ${nodeId} and finished_at is null)`)
+    update nodes n set state = 'deleting', ${said}
+    where n.id = ${nodeId} and n.provider is not null and n.state = any(${sql.array([...from], 'text')})
+      and not exists (select 1 from attempts where node_id = ${nodeId} and finished_at is null) and ${MAY_LEAVE_LOGS}`)
   if (result.rowCount > 0) await dropTokens(tx, nodeId)
   return result.rowCount > 0
 }
@@ -203,11 +204,17 @@ export async function withdrawRemoval(tx: Tx, nodeId: string): Promise<void> {
   await tx.query(sql.unsafe`update nodes set billed_until = null where id = ${nodeId} and state = 'deleting'`)
 }
 
-/** The provider has it no more. It `failed` when it never took work. Returns the state it ended in; undefined: it had ended. */
-export async function endMachine(tx: Tx, nodeId: string): Promise<'gone' | 'failed' | undefined> {
-  const ended = await tx.maybeOne(sql.type(row(Type.Object({ state: Type.Union([Type.Literal('gone'), Type.Literal('failed')]) })))`
-    update nodes set state = case when enrolled_at is null then 'failed' else 'gone' end where id = ${nodeId} and state = 'deleting' returning state`)
-  return ended?.state
+const EndedRow = Type.Object({ state: Type.Union([Type.Literal('gone'), Type.Literal('failed')]), unarchived: Type.Number() })
+
+/**
+ * The provider has it no more. It `failed` when it never took work. Returns the state it ended in, and how many logs went with it that
+ * were not archived; undefined: it had ended.
+ */
+export async function endMachine(tx: Tx, nodeId: string): Promise<Static<typeof EndedRow> | undefined> {
+  const ended = await tx.maybeOne(sql.type(row(EndedRow))`
+    update nodes n set state = case when enrolled_at is null then 'failed' else 'gone' end where n.id = ${nodeId} and n.state = 'deleting'
+    returning n.state, (select count(*)::int from attempts a where a.node_id = n.id and ${UNARCHIVED}) as unarchived`)
+  return ended ?? undefined
 }
 
 async function dropTokens(tx: Tx, nodeId: string): Promise<void> {

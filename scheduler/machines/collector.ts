@@ -38,10 +38,16 @@ export function createCollector(deps: MachineDeps): (signal: AbortSignal) => Pro
     const seenSince = machine.stateAgeMs() > listing.ageMs() + (machine.serverId === null ? ORDER_MS : 0)
     deps.servers.expectChange()
     if (!seenSince) return
-    const state = await db.transaction((tx) => endMachine(tx, machine.nodeId))
-    if (state === undefined) return
+    const ended = await db.transaction((tx) => endMachine(tx, machine.nodeId))
+    if (ended === undefined) return
     deps.meters.deleted()
-    log.info({ nodeId: machine.nodeId, serverId: machine.serverId, from: 'deleting', to: state }, 'machine deleted')
+    const { nodeId, serverId } = machine
+    log.info({ nodeId, serverId, from: 'deleting', to: ended.state }, 'machine deleted')
+    if (ended.unarchived > 0)
+      log.error(
+        { nodeId, serverId, unarchived: ended.unarchived },
+        'logs went with a machine before they could be archived; what the bus has of them is all there is',
+      )
   }
 
   /** What the listing says of a machine that is to go. */

@@ -6,6 +6,7 @@ import type { MachinePlan, PlanInput, Policy, Verdict } from '../plan/plan.ts'
 import { capFault, takeStock } from './caps.ts'
 import type { MachineDeps } from './deps.ts'
 import type { Facts } from './facts.ts'
+import { waitForLogs } from './log-wait.ts'
 
 /** The planner's loop also reads facts, asks for the plan, and tells nodes. */
 export interface PlannerDeps extends MachineDeps {
@@ -79,7 +80,8 @@ export function createPlanner(deps: PlannerDeps): (signal: AbortSignal) => Promi
     const nodes = paused ? facts.nodes.filter(({ state }) => state !== 'planned') : facts.nodes
     const bootSeconds = facts.bootSeconds ?? BOOT_SECONDS
     const { nowMs, waiting } = facts
-    const plan = deps.plan({ nowMs, waiting, nodes, offers, policy: { ...deps.policy, bootSeconds }, boughtAtMs: scaling?.boughtAtMs ?? null })
+    const wish = deps.plan({ nowMs, waiting, nodes, offers, policy: { ...deps.policy, bootSeconds }, boughtAtMs: scaling?.boughtAtMs ?? null })
+    const plan = await waitForLogs(db, log, wish)
     for (const verdict of plan.resume) await resume(verdict)
     for (const verdict of plan.drain) await drain(verdict)
     for (const verdict of plan.remove) await remove(verdict, nodes.find(({ nodeId }) => nodeId === verdict.nodeId)?.state)
