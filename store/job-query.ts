@@ -117,6 +117,7 @@ const LogRow = Type.Object({
   log_seq: maybe(Type.Number()),
   log_archived: Type.Boolean(),
   log_expired: Type.Boolean(),
+  awaited: Type.Boolean(),
 })
 
 /** Where the log of an attempt is. */
@@ -131,12 +132,16 @@ export interface LogPlace {
   archived: boolean
   /** Whether it was, and is past the retention of the project. */
   expired: boolean
+  /** Whether its node may archive it yet: it has not, was not lost, and is still there. */
+  awaited: boolean
 }
 
 /** The attempts of a job from this number on, as places of logs. */
 export async function readLogPlaces(db: Db, jobId: string, fromNumber: number): Promise<LogPlace[]> {
   const rows = await db.any(sql.type(row(LogRow))`
-    select id, number, node_id, (extract(epoch from now() - finished_at) * 1000)::float8 as finished_ms_ago, log_seq, log_archived, log_expired_at is not null as log_expired from attempts
+    select id, number, node_id, (extract(epoch from now() - finished_at) * 1000)::float8 as finished_ms_ago, log_seq, log_archived, log_expired_at is not null as log_expired,
+      not log_archived and state <> 'lost' and exists (select 1 from nodes n where n.id = node_id and n.ended_at is null) as awaited
+    from attempts
     where job_id = ${jobId} and number >= ${fromNumber} order by number`)
   return rows.map((place) => ({
     attemptId: place.id,
@@ -146,6 +151,7 @@ export async function readLogPlaces(db: Db, jobId: string, fromNumber: number): 
     logSeq: place.log_seq,
     archived: place.log_archived,
     expired: place.log_expired,
+    awaited: place.awaited,
   }))
 }
 

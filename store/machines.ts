@@ -7,6 +7,7 @@ import { monotonicMs } from '#core/service/time.ts'
 import type { Db, Tx } from './pool.ts'
 import { row } from './row.ts'
 import { hashSecret, newEnrolmentToken } from './secrets.ts'
+import { MAY_LEAVE_LOGS, UNARCHIVED } from './unarchived-logs.ts'
 
 const MachineRow = Type.Object({
   id: Type.String(),
@@ -21,6 +22,7 @@ const MachineRow = Type.Object({
   memory_bytes: Type.Number(),
   hour_microns: Type.Number(),
   state_age_ms: Type.Number(),
+  removal_age_ms: maybe(Type.Number()),
   boot_seconds: maybe(Type.Number()),
 })
 
@@ -44,6 +46,8 @@ export interface Machine extends MachineKind {
   serverId: string | null
   /** How long it has been in this state, by the clock of Postgres; rather too short than too long. */
   stateAgeMs(): number
+  /** How long ago the provider took the order to delete it, in the same way; null: it has not, or nothing came of it. */
+  removalAgeMs(): number | null
   /** From its first paid moment to its enrolment; null: it has not enrolled. */
   bootSeconds: number | null
 }
@@ -61,6 +65,7 @@ export async function listMachines(db: Db, provider: string): Promise<Machine[]>
   const rows = await db.any(sql.type(row(MachineRow))`
     select id, name, pool, state, server_type, location, arch, server_id, slots, memory_bytes, hour_microns,
       (extract(epoch from clock_timestamp() - state_at) * 1000)::float8 as state_age_ms,
+      (extract(epoch from clock_timestamp() - billed_until) * 1000)::float8 as removal_age_ms,
       extract(epoch from enrolled_at - coalesce(billed_from, created_at))::float8 as boot_seconds
     from nodes where provider = ${provider} and ended_at is null order by id`)
   return rows.map(toMachine)
@@ -68,6 +73,7 @@ export async function listMachines(db: Db, provider: string): Promise<Machine[]>
 
 function toMachine(found: Static<typeof MachineRow>): Machine {
   const readAtMs = monotonicMs()
+  const removalAgeMs = found.removal_age_ms
   return {
     nodeId: found.id,
     name: found.name,
@@ -81,6 +87,7 @@ function toMachine(found: Static<typeof MachineRow>): Machine {
     memoryBytes: found.memory_bytes,
     hourMicrons: found.hour_microns,
     stateAgeMs: () => found.state_age_ms + monotonicMs() - readAtMs,
+    removalAgeMs: () => (removalAgeMs === null ? null : removalAgeMs + monotonicMs() - readAtMs),
     bootSeconds: found.boot_seconds,
   }
 }
@@ -157,30 +164,41 @@ export async function failUnmade(tx: Tx, nodeId: string, failure: string): Promi
 
 /**
  * Ends the work of a machine that has none: it is to be deleted. False when it has a live attempt, or is not in one of the
- * states `from`. The lock and the look are two statements on purpose: a claim holds the node's row, and the second statement
+ * states `from`, or is heard and has logs that are yet to be archived. The lock and the look are two statements on purpose: a claim holds the node's row, and the second statement
  * sees what it gave (docs/MACHINES.md).
  */
 export async function startDeleting(tx: Tx, nodeId: string, from: readonly NodeState[], reason: { verdict: string } | { failure: string }): Promise<boolean> {
   await tx.query(sql.unsafe`select 1 from nodes where id = ${nodeId} for no key update`)
   const said = 'verdict' in reason ? sql.fragment`verdict = ${reason.verdict}` : sql.fragment`failure = ${reason.failure}`
   const result = await tx.query(sql.unsafe`
-    update nodes set state = 'deleting', ${said}
-    where id = ${nodeId} and provider is not null and state = any(${sql.array([...from], 'text')})
-      and not exists (select 1 from attempts where node_id = ${nodeId} and finished_at is null)`)
+    update nodes n set state = 'deleting', ${said}
+    where n.id = ${nodeId} and n.provider is not null and n.state = any(${sql.array([...from], 'text')})
+      and not exists (select 1 from attempts where node_id = ${nodeId} and finished_at is null) and ${MAY_LEAVE_LOGS}`)
   if (result.rowCount > 0) await dropTokens(tx, nodeId)
   return result.rowCount > 0
 }
 
-/** The provider took the order to delete a machine: from now on it costs nothing. Of several orders the last one counts. */
+/** The provider took the order to delete a machine: from now on it costs nothing, if the order comes about. Of several orders the last one counts. */
 export async function recordRemoval(tx: Tx, nodeId: string): Promise<void> {
   await tx.query(sql.unsafe`update nodes set billed_until = now() where id = ${nodeId} and state = 'deleting'`)
 }
 
-/** The provider has it no more. It `failed` when it never took work. Returns the state it ended in; undefined: it had ended. */
-export async function endMachine(tx: Tx, nodeId: string): Promise<'gone' | 'failed' | undefined> {
-  const ended = await tx.maybeOne(sql.type(row(Type.Object({ state: Type.Union([Type.Literal('gone'), Type.Literal('failed')]) })))`
-    update nodes set state = case when enrolled_at is null then 'failed' else 'gone' end where id = ${nodeId} and state = 'deleting' returning state`)
-  return ended?.state
+/** The machine is still there: nothing came of the order to delete it, and it costs on. */
+export async function withdrawRemoval(tx: Tx, nodeId: string): Promise<void> {
+  await tx.query(sql.unsafe`update nodes set billed_until = null where id = ${nodeId} and state = 'deleting'`)
+}
+
+const EndedRow = Type.Object({ state: Type.Union([Type.Literal('gone'), Type.Literal('failed')]), unarchived: Type.Number() })
+
+/**
+ * The provider has it no more. It `failed` when it never took work. Returns the state it ended in, and how many logs went with it that
+ * were not archived; undefined: it had ended.
+ */
+export async function endMachine(tx: Tx, nodeId: string): Promise<Static<typeof EndedRow> | undefined> {
+  const ended = await tx.maybeOne(sql.type(row(EndedRow))`
+    update nodes n set state = case when enrolled_at is null then 'failed' else 'gone' end where n.id = ${nodeId} and n.state = 'deleting'
+    returning n.state, (select count(*)::int from attempts a where a.node_id = n.id and ${UNARCHIVED}) as unarchived`)
+  return ended ?? undefined
 }
 
 async function dropTokens(tx: Tx, nodeId: string): Promise<void> {

@@ -45,7 +45,7 @@ const ms = (time: ReturnType<typeof sql.fragment>) => sql.fragment`floor(extract
 
 /**
  * Hours that are over, of each node the first one that is not closed. The last one of a node is over when the node has ended and no
- * attempt is live on it any more. An hour has the price that held when it began; where none is known, that of the node.
+ * attempt is live on it any more; a deletion that was only ordered may yet come to nothing, and then more hours are paid. An hour has the price that held when it began; where none is known, that of the node.
  */
 export async function dueHours(db: Db, limit: number): Promise<DueHour[]> {
   const rows = await db.any(sql.type(row(DueRow))`
@@ -66,7 +66,7 @@ export async function dueHours(db: Db, limit: number): Promise<DueHour[]> {
       ) p on true
       left join lateral (select billing from prices where provider = h.provider order by valid_from limit 1) known on true
     where case when h.end_at <= h.whole_at
-      then h.end_at <= now() - ${GRACE} and not exists (select 1 from attempts a where a.node_id = h.id and a.finished_at is null)
+      then h.ended_at is not null and h.end_at <= now() - ${GRACE} and not exists (select 1 from attempts a where a.node_id = h.id and a.finished_at is null)
       else h.whole_at <= now() - ${GRACE} end
     order by h.from_at limit ${limit}`)
   return rows.map((due) => ({

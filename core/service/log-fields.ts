@@ -80,6 +80,6 @@ export const LOG_FIELDS = {
   removed: 'what was removed: how many, or names of ours',
   images: 'references of images',
   unfinished: 'attempts of an earlier run to go on with',
-  unarchived: 'logs of an earlier run to archive',
+  unarchived: 'logs that are to be archived, or went with their machine',
   diskFull: 'whether the disk is too full to take work',
 } as const satisfies Readonly<Record<string, string>>

@@ -6,9 +6,9 @@ import { type LogPlace, readLogPlaces } from '#store/job-query.ts'
 import type { TenantDeps } from '../deps.ts'
 import { type FollowEvent, type FollowStart, type JobWatch, LOOK_EVERY_MS } from './follow.ts'
 import { startIntake } from './intake.ts'
-import { type LogOwner, readLog } from './read.ts'
+import { endOf, type LogOwner, readLog } from './read.ts'
 import { createTeller, type Teller } from './teller.ts'
-import { lastLines, viewOf } from './view.ts'
+import { lastLines, sayMissing, viewOf } from './view.ts'
 
 /** How long after the end of an attempt its last log messages may still come over the bus. */
 const LATE_MS = 5000
@@ -39,7 +39,7 @@ export async function* followAttempt(
       if (arrived) {
         log.moveTo(arrived.position)
         const ready = order.accept(arrived.message)
-        yield* log.tell(ready)
+        yield* log.tell(ready, place)
         if (ready.some((one) => one.end)) return
         heardAtMs = monotonicMs()
       }
@@ -56,7 +56,7 @@ export async function* followAttempt(
       if (!isSettled(place) || monotonicMs() - heardAtMs < QUIET_MS) continue
       // What the bus does not bring is in the archive; an attempt that was lost has none, and no more of it will come.
       if (place.archived) yield* settledEvents(deps, owner, place, log)
-      else yield* log.tell(order.rest())
+      else yield* log.tell([...order.rest(), ...endOf(place)], place)
       return
     }
   } finally {
@@ -78,7 +78,7 @@ function isSettled(place: LogPlace): boolean {
 
 async function* settledEvents(deps: TenantDeps, owner: LogOwner, place: LogPlace, log: Teller): AsyncGenerator<FollowEvent> {
   try {
-    for await (const message of readLog(deps, owner, place)) yield* log.tell([message])
+    for await (const message of readLog(deps, owner, place)) yield* log.tell([message], place)
   } catch (error) {
     yield goneEvent(log, error)
   }
@@ -88,7 +88,7 @@ async function* settledEvents(deps: TenantDeps, owner: LogOwner, place: LogPlace
 async function* tailEvents(deps: TenantDeps, owner: LogOwner, place: LogPlace, log: Teller, tail: number): AsyncGenerator<FollowEvent> {
   const { view } = log
   const wanted = async function* () {
-    for await (const message of readLog(deps, owner, place)) {
+    for await (const message of sayMissing(readLog(deps, owner, place), place)) {
       log.skipTo(message.seq)
       yield { ...message, chunks: viewOf(message.chunks, view) }
     }

@@ -1,7 +1,7 @@
 import type { LogBatch } from '#core/api.ts'
 import type { Metrics } from '#core/service/metrics.ts'
 import type { ServerSentEvent } from '../sse.ts'
-import { MISSING_PART } from './view.ts'
+import { LOST_PART, MISSING_PART } from './view.ts'
 
 /** The same events, counted while they are sent to a reader. */
 export type StreamMeter = (transport: 'sse' | 'websocket', route: string, events: AsyncIterable<ServerSentEvent>) => AsyncIterable<ServerSentEvent>
@@ -17,7 +17,7 @@ export function meterStreams(metrics: Metrics): StreamMeter {
   function countLog({ chunks }: LogBatch): void {
     batches.inc()
     for (const chunk of chunks) {
-      if (chunk.stream === 'system' && chunk.text === MISSING_PART) missing.inc()
+      if (chunk.stream === 'system' && (chunk.text === MISSING_PART || chunk.text === LOST_PART)) missing.inc()
       bytes.inc(chunk.base64 === undefined ? Buffer.byteLength(chunk.text ?? '') : Math.floor((chunk.base64.length * 3) / 4))
     }
   }

@@ -19,6 +19,11 @@ export interface LogOwner {
 /** Twice what fits a message on the bus. An archive is written by a node, and a few bytes of gzip may hold a line of gigabytes. */
 const MAX_LINE_BYTES = 2 * 2 ** 20
 
+/** Stands behind the last message of a log that has ended, so that it shows when that one is missing. */
+export function endOf(place: LogPlace): LogMessage[] {
+  return place.logSeq === null ? [] : [{ seq: place.logSeq + 1, chunks: [] }]
+}
+
 /** What there is of an attempt's log now, from wherever it is: the archive when there is one, else the stream. */
 export async function* readLog(deps: Pick<TenantDeps, 'bus' | 'objects' | 'db'>, owner: LogOwner, place: LogPlace): AsyncGenerator<LogMessage> {
   if (place.expired) throw new RGridError('gone', `the log of attempt ${place.attemptId} is no longer kept: it is past the retention of logs of this project`)
@@ -29,6 +34,7 @@ export async function* readLog(deps: Pick<TenantDeps, 'bus' | 'objects' | 'db'>,
       seq = message.seq
       yield message
     }
+    yield* endOf(place)
   } catch (error) {
     if (!(error instanceof DeadlineError)) throw error
     // A reader so slow that the live copy went meanwhile goes on out of the archive.

@@ -5,7 +5,7 @@ import { createLineAssembler, type LogLine } from '#core/log-lines.ts'
 import type { LogPlace } from '#store/job-query.ts'
 import type { TenantDeps } from '../deps.ts'
 import { type LogOwner, readLog } from './read.ts'
-import { type LogView, lastLines, missingPart, viewOf } from './view.ts'
+import { type LogView, lastLines, sayMissing, viewOf } from './view.ts'
 
 /** What is read of a log that is not followed: a part of it, or only its last lines. */
 export interface LogSelection extends LogView {
@@ -42,11 +42,8 @@ function withTime({ at, bytes }: LogLine): Buffer {
 
 async function* selected(deps: TenantDeps, owner: LogOwner, place: LogPlace, selection: LogSelection): AsyncGenerator<LogMessage> {
   const wanted = async function* () {
-    let seq = 0
-    for await (const message of readLog(deps, owner, place)) {
-      const missing = message.seq > seq + 1 ? [missingPart(message.chunks[0]?.at ?? 0)] : []
-      seq = message.seq
-      const chunks = viewOf([...missing, ...message.chunks], selection)
+    for await (const message of sayMissing(readLog(deps, owner, place), place)) {
+      const chunks = viewOf(message.chunks, selection)
       if (chunks.length > 0) yield { ...message, chunks }
     }
   }

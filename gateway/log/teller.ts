@@ -1,4 +1,5 @@
 import type { LogMessage } from '#bus/messages/log.ts'
+import type { LogPlace } from '#store/job-query.ts'
 import { type FollowEvent, type FollowStart, formatPosition } from './follow.ts'
 import { type LogView, missingPart, viewOf } from './view.ts'
 
@@ -7,7 +8,8 @@ export interface Teller {
   /** What the reader wants to see. */
   view: LogView
   seq(): number
-  tell(messages: Iterable<LogMessage>): Generator<FollowEvent>
+  /** `place`: where the log is by now; it decides what is said of missing messages. */
+  tell(messages: Iterable<LogMessage>, place: LogPlace): Generator<FollowEvent>
   /** Everything up to this number was seen. */
   skipTo(seq: number): void
   /** Everything in the stream up to this position was read. */
@@ -33,10 +35,10 @@ export function createTeller(attempt: number, start: FollowStart): Teller {
     moveTo(at) {
       position = at
     },
-    *tell(messages) {
+    *tell(messages, place) {
       for (const message of messages) {
         if (message.seq <= seq) continue
-        if (message.seq > seq + 1) yield event(seq, [missingPart(message.chunks[0]?.at ?? 0)])
+        if (message.seq > seq + 1) yield event(seq, [missingPart(message.chunks[0]?.at ?? 0, place)])
         seq = message.seq
         const chunks = viewOf(message.chunks, start)
         if (chunks.length > 0) yield event(seq, chunks)

@@ -1,6 +1,7 @@
 import type { LogMessage } from '#bus/messages/log.ts'
 import type { LogChunk } from '#core/api.ts'
 import { chunkBytes } from '#core/log-chunk.ts'
+import type { LogPlace } from '#store/job-query.ts'
 
 /** One stream, or `output`: what the job wrote, stdout and stderr. */
 export type LogStreamChoice = LogChunk['stream'] | 'output'
@@ -12,12 +13,26 @@ export interface LogView {
   sinceMs?: number | undefined
 }
 
-/** What a reader is told there. */
+/** What a reader is told where a part is missing, when its node may archive the log yet, and when it will not. */
 export const MISSING_PART = 'a part of the log is missing here; the whole of it can be read once its node has archived it\n'
+/** See MISSING_PART. */
+export const LOST_PART = 'a part of the log is missing here for good: its node was lost, or has gone, before the log was archived\n'
 
 /** Stands where messages are missing: the live copy was full, or an attempt was lost on the way. */
-export function missingPart(at: number): LogChunk {
-  return { stream: 'system', at, text: MISSING_PART }
+export function missingPart(at: number, place: Pick<LogPlace, 'awaited'>): LogChunk {
+  return { stream: 'system', at, text: place.awaited ? MISSING_PART : LOST_PART }
+}
+
+/** The messages of a log from its first one on, each that comes behind missing ones with that said in front. */
+export async function* sayMissing(messages: AsyncIterable<LogMessage>, place: LogPlace): AsyncGenerator<LogMessage> {
+  let seq = 0
+  for await (const message of messages) {
+    const missing = message.seq > seq + 1 ? [missingPart(message.chunks[0]?.at ?? 0, place)] : []
+    seq = message.seq
+    // What stands behind the last message has no number of its own.
+    const number = message.chunks.length === 0 ? Math.min(seq, place.logSeq ?? seq) : seq
+    yield { ...message, seq: number, chunks: [...missing, ...message.chunks] }
+  }
 }
 
 const NEWLINE = 10

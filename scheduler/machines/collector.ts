@@ -1,21 +1,23 @@
 import { errorText } from '#core/errors.ts'
 import type { NodeState } from '#core/node.ts'
-import { endMachine, listMachines, type Machine, recordRemoval, recordServer, startDeleting } from '#store/machines.ts'
+import { endMachine, listMachines, type Machine, recordServer, startDeleting, withdrawRemoval } from '#store/machines.ts'
 import { recordCellFault } from '#store/scaling.ts'
+import type { Server } from '../cloud/cloud.ts'
 import type { MachineDeps } from './deps.ts'
 import { type Listing, serverOf } from './servers.ts'
 
 /** An order that was never answered may still be carried out for so long. */
 const ORDER_MS = 120_000
+/** A deletion that was taken shows in listings from then on; one that goes on for longer than the second hangs. */
+const SHOWS_MS = 5000
+const HANGS_MS = 60_000
 
 /**
- * Ends machines: deleting → gone or failed, when the provider lists it no more. Gives up on those that do not enrol and on
- * nodes that stay lost: the planner then sees what is missing.
+ * Ends machines: deleting → gone or failed, when the provider lists it no more; a deletion that does not come about is to be ordered
+ * again. Gives up on machines that do not enrol and on nodes that stay lost: the planner then sees what is missing.
  */
 export function createCollector(deps: MachineDeps): (signal: AbortSignal) => Promise<void> {
   const { db, cloud, log, patience } = deps
-  /** The listing after which a deletion was asked for last: once for each is enough. */
-  const askedAfter = new Map<string, number>()
   const booting = new Set<string>()
 
   async function giveUp(machine: Machine, failure: string): Promise<void> {
@@ -36,23 +38,29 @@ export function createCollector(deps: MachineDeps): (signal: AbortSignal) => Pro
     const seenSince = machine.stateAgeMs() > listing.ageMs() + (machine.serverId === null ? ORDER_MS : 0)
     deps.servers.expectChange()
     if (!seenSince) return
-    const state = await db.transaction((tx) => endMachine(tx, machine.nodeId))
-    askedAfter.delete(machine.nodeId)
-    if (state === undefined) return
+    const ended = await db.transaction((tx) => endMachine(tx, machine.nodeId))
+    if (ended === undefined) return
     deps.meters.deleted()
-    log.info({ nodeId: machine.nodeId, serverId: machine.serverId, from: 'deleting', to: state }, 'machine deleted')
+    const { nodeId, serverId } = machine
+    log.info({ nodeId, serverId, from: 'deleting', to: ended.state }, 'machine deleted')
+    if (ended.unarchived > 0)
+      log.error(
+        { nodeId, serverId, unarchived: ended.unarchived },
+        'logs went with a machine before they could be archived; what the bus has of them is all there is',
+      )
   }
 
-  async function remove(machine: Machine, listing: Listing, signal: AbortSignal): Promise<void> {
+  /** What the listing says of a machine that is to go. */
+  async function look(machine: Machine, listing: Listing): Promise<void> {
+    const { nodeId } = machine
     const server = serverOf(listing, machine)
     if (!server) return end(machine, listing)
     deps.servers.expectChange()
     // What it cost is to be known, also of one whose order was never answered.
-    if (machine.serverId === null) await db.transaction((tx) => recordServer(tx, machine.nodeId, { ...server, hourMicrons: machine.hourMicrons }, null))
-    if (server.status === 'deleting' || askedAfter.get(machine.nodeId) === listing.number || !deps.isLeader()) return
-    askedAfter.set(machine.nodeId, listing.number)
-    await cloud.remove(server.id, signal)
-    await db.transaction((tx) => recordRemoval(tx, machine.nodeId))
+    if (machine.serverId === null) await db.transaction((tx) => recordServer(tx, nodeId, { ...server, hourMicrons: machine.hourMicrons }, null))
+    if (!isStuck(machine, server, listing)) return
+    await db.transaction((tx) => withdrawRemoval(tx, nodeId))
+    log.warn({ nodeId, serverId: server.id }, 'a machine whose deletion was ordered is still there; it is paid for, and its deletion ordered again')
   }
 
   function watchBoot(machines: readonly Machine[]): void {
@@ -75,10 +83,18 @@ export function createCollector(deps: MachineDeps): (signal: AbortSignal) => Pro
     const deleting = machines.filter(({ state }) => state === 'deleting')
     const underWay = machines.filter(({ state }) => state === 'booting')
     const listing = deleting.length + underWay.length === 0 ? undefined : await deps.servers.read(signal)
-    for (const machine of listing ? underWay : []) await looksBroken(machine, listing as Listing)
-    for (const machine of listing ? deleting : []) {
-      const failed = (error: unknown) => log.warn({ nodeId: machine.nodeId, error: errorText(error) }, 'a machine was not deleted; trying again')
-      await remove(machine, listing as Listing, signal).catch(failed)
+    if (!listing) return
+    for (const machine of underWay) await looksBroken(machine, listing)
+    for (const machine of deleting) {
+      await look(machine, listing).catch((error: unknown) =>
+        log.warn({ nodeId: machine.nodeId, error: errorText(error) }, 'a machine was not looked at; trying again'),
+      )
     }
   }
+}
+
+/** Whether a machine is still there, in a listing that was asked for when the order to delete it should have shown. */
+function isStuck(machine: Machine, server: Server, listing: Listing): boolean {
+  const takenMs = machine.removalAgeMs()
+  return takenMs !== null && takenMs - listing.ageMs() > (server.status === 'deleting' ? HANGS_MS : SHOWS_MS)
 }

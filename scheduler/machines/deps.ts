@@ -28,10 +28,12 @@ export interface Patience {
   cellSeconds: number
   /** After the account's limit was met nothing is bought for so long. */
   limitSeconds: number
+  /** A deletion that the provider did not take is ordered again after so long, and later after more, unless it says when. */
+  againSeconds: number
 }
 
 /** What is taken for granted where the operator does not say. */
-export const PATIENCE = { graceSeconds: 60, cellSeconds: 300, limitSeconds: 60 } as const satisfies Partial<Patience>
+export const PATIENCE = { graceSeconds: 60, cellSeconds: 300, limitSeconds: 60, againSeconds: 10 } as const satisfies Partial<Patience>
 
 /** What the loops about machines stand on. They share rows, and this; none calls another. */
 export interface MachineDeps {

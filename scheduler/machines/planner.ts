@@ -9,6 +9,7 @@ import { type BootTrouble, bootTrouble } from './boot-trouble.ts'
 import { capFault, leftToSpend, takeStock } from './caps.ts'
 import type { MachineDeps } from './deps.ts'
 import type { Facts } from './facts.ts'
+import { waitForLogs } from './log-wait.ts'
 
 /** The planner's loop also reads facts, asks for the plan, and tells nodes. */
 export interface PlannerDeps extends MachineDeps {
@@ -105,7 +106,8 @@ export function createPlanner(deps: PlannerDeps): (signal: AbortSignal) => Promi
       maxHourMicrons: leftToSpend(deps.policy.maxHourMicrons, counted),
       burst: trouble === null ? deps.policy.burst : comes ? 0 : 1,
     }
-    const plan = deps.plan({ nowMs, waiting, nodes, offers, policy, boughtAtMs: scaling?.boughtAtMs ?? null })
+    const wish = deps.plan({ nowMs, waiting, nodes, offers, policy, boughtAtMs: scaling?.boughtAtMs ?? null })
+    const plan = await waitForLogs(db, log, wish)
     for (const verdict of plan.resume) await resume(verdict)
     for (const verdict of plan.drain) await drain(verdict)
     for (const verdict of plan.remove) await remove(verdict, nodes.find(({ nodeId }) => nodeId === verdict.nodeId)?.state)

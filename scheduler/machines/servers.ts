@@ -67,7 +67,7 @@ export function createServers(cloud: Pick<Cloud, 'list'>, log: Log, pace: ListPa
       const untilMs = error instanceof CloudError && error.retryAtMs !== null ? error.retryAtMs - nowMs() : 0
       blockedUntilMs = clockMs() + Math.max(pace.soonMs === 0 ? 0 : FAILED_MS, untilMs)
       const text = errorText(error)
-      if (text !== fault) log.warn({ error: text }, 'the provider does not list its machines; nothing is bought or deleted')
+      if (text !== fault) log.warn({ error: text }, 'the provider does not list its machines; nothing is bought, and nothing counts as gone')
       fault = text
       return undefined
     }

@@ -18,7 +18,8 @@ export function tellHour(hour: PaidHour, goes: boolean): string {
   return `; paid until ${clock(hour.untilMs)}${goes ? `, goes at ${clock(hour.goesAtMs)}` : ''}`
 }
 
-function clock(ms: number): string {
+/** `14:32 UTC`, of milliseconds since 1970. */
+export function clock(ms: number): string {
   const minutes = Math.floor(ms / 60_000) % (24 * 60)
   return `${pad(Math.floor(minutes / 60))}:${pad(minutes % 60)} UTC`
 }

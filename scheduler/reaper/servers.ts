@@ -1,6 +1,7 @@
 import { errorText } from '#core/errors.ts'
 import { monotonicMs } from '#core/service/time.ts'
 import { listMachines, type Machine, startDeleting } from '#store/machines.ts'
+import { adoptOrphan } from '#store/orphans.ts'
 import type { Leftover, Server } from '../cloud/cloud.ts'
 import type { MachineDeps } from '../machines/deps.ts'
 import { type Listing, serverOf } from '../machines/servers.ts'
@@ -9,8 +10,8 @@ import { type Listing, serverOf } from '../machines/servers.ts'
 const LEFTOVERS_MS = 10 * 60_000
 
 /**
- * Compares what the provider has with what is written down, both ways: a server that no live row knows is deleted; a node
- * whose server is gone, or was powered off by its own dead-man switch, is ended; addresses that belong to nothing are given
+ * Compares what the provider has with what is written down, both ways: a server that no live row knows is given one that is to be
+ * deleted; a node whose server is gone, or was powered off by its own dead-man switch, is ended; addresses that belong to nothing are given
  * back. All of it only when it looked so in two listings, and for the grace.
  */
 export function createServerSweep(deps: MachineDeps, leftoversMs: number = LEFTOVERS_MS): (signal: AbortSignal) => Promise<void> {
@@ -27,10 +28,11 @@ export function createServerSweep(deps: MachineDeps, leftoversMs: number = LEFTO
     return suspect.listing !== listing && monotonicMs() - suspect.sinceMs >= graceMs
   }
 
-  async function removeOrphan(server: Server, signal: AbortSignal): Promise<void> {
-    log.warn({ serverId: server.id, nodeId: server.nodeId }, 'a server that no node knows is deleted')
-    deps.servers.expectChange()
-    await cloud.remove(server.id, signal)
+  /** From its row it is deleted, and booked, like any other. */
+  async function adopt(server: Server): Promise<void> {
+    const nodeId = await db.transaction((tx) => adoptOrphan(tx, cloud, deps.pool, server))
+    if (nodeId === undefined) return
+    log.warn({ serverId: server.id, nodeId, to: 'deleting' }, 'a server that no node knows is deleted')
     deps.meters.swept('server')
   }
 
@@ -39,7 +41,7 @@ export function createServerSweep(deps: MachineDeps, leftoversMs: number = LEFTO
     if (done) log.warn({ nodeId: machine.nodeId, serverId: machine.serverId, from: machine.state, to: 'deleting', why }, 'a node has no working machine')
   }
 
-  async function compare(listing: Listing, machines: readonly Machine[], signal: AbortSignal): Promise<void> {
+  async function compare(listing: Listing, machines: readonly Machine[]): Promise<void> {
     const seen: typeof suspects = new Map()
     const known = new Set(machines.flatMap((machine) => serverOf(listing, machine)?.id ?? []))
     const orphans = listing.servers.filter((server) => !known.has(server.id) && isSure(server.id, listing.number, seen) && server.status !== 'deleting')
@@ -53,8 +55,7 @@ export function createServerSweep(deps: MachineDeps, leftoversMs: number = LEFTO
     suspects = new Map([...seen, ...[...suspects].filter(([id]) => id.startsWith('leftover '))])
     for (const { machine, why } of broken) await endNode(machine, why)
     for (const server of orphans) {
-      if (!deps.isLeader()) return
-      await removeOrphan(server, signal).catch((error: unknown) => log.warn({ serverId: server.id, error: errorText(error) }, 'not deleted; trying again'))
+      await adopt(server).catch((error: unknown) => log.warn({ serverId: server.id, error: errorText(error) }, 'it is not deleted yet; trying again'))
     }
   }
 
@@ -80,7 +81,7 @@ export function createServerSweep(deps: MachineDeps, leftoversMs: number = LEFTO
     if (!deps.isLeader()) return
     const listing = await deps.servers.read(signal)
     // After the listing: whatever it shows had its row before it was ordered.
-    if (listing) await compare(listing, await listMachines(db, cloud.provider), signal)
+    if (listing) await compare(listing, await listMachines(db, cloud.provider))
     await removeLeftovers(signal)
   }
 }

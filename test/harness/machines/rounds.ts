@@ -8,6 +8,7 @@ import { createFacts } from '../../../scheduler/machines/facts.ts'
 import { createOffers } from '../../../scheduler/machines/offers.ts'
 import { createPlanner, type PlannerDeps } from '../../../scheduler/machines/planner.ts'
 import { createProvisioner } from '../../../scheduler/machines/provisioner.ts'
+import { createRemover } from '../../../scheduler/machines/remover.ts'
 import { createServers } from '../../../scheduler/machines/servers.ts'
 import type { MachinePlan, PlanInput } from '../../../scheduler/plan/plan.ts'
 import { createServerSweep } from '../../../scheduler/reaper/servers.ts'
@@ -16,6 +17,7 @@ import { createServerSweep } from '../../../scheduler/reaper/servers.ts'
 export interface Rounds {
   plan(): Promise<void>
   provision(): Promise<void>
+  /** Orders deletions, then looks what came of them. */
   collect(): Promise<void>
   sweep(): Promise<void>
   /** All of them once, in this order. */
@@ -64,7 +66,7 @@ export function createRounds(options: RoundsOptions): Rounds {
     servers: createServers(cloud, log, { soonMs: 0, quietMs: 0, expectMs: 0, savedPages: 1e9, pageMs: 0 }),
     offers: createOffers(cloud, db, log, ['amd64']),
     caps: options.caps ?? { maxNodes: 10, maxHourMicrons: null },
-    patience: { enrolSeconds: 300, lostSeconds: 300, graceSeconds: 0, cellSeconds: 300, limitSeconds: 60, ...options.patience },
+    patience: { enrolSeconds: 300, lostSeconds: 300, graceSeconds: 0, cellSeconds: 300, limitSeconds: 60, againSeconds: 0, ...options.patience },
     pool: 'default',
     nameOf: (nodeId) => serverName('test', nodeId),
     userData: ({ token }) => JSON.stringify({ token }),
@@ -81,11 +83,16 @@ export function createRounds(options: RoundsOptions): Rounds {
     tell: (nodeId, what) => told.push(`${what} ${nodeId}`),
   }
   const { signal } = new AbortController()
-  const [plan, provision, collect, sweep] = [createPlanner(deps), createProvisioner(deps), createCollector(deps), createServerSweep(deps, 0)]
+  const [plan, provision, sweep] = [createPlanner(deps), createProvisioner(deps), createServerSweep(deps, 0)]
+  const [remove, look] = [createRemover(deps), createCollector(deps)]
+  const collect = async () => {
+    await remove(signal)
+    await look(signal)
+  }
   return {
     plan: () => plan(signal),
     provision: () => provision(signal),
-    collect: () => collect(signal),
+    collect,
     sweep: () => sweep(signal),
     async all() {
       for (const round of [plan, provision, collect, sweep]) await round(signal)

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
+import { sql } from 'slonik'
 import type { ClaimedJob } from '#store/claims.ts'
 import { messageOf, openEvents, type StreamEvent } from '../../harness/event-stream.ts'
 import { startGateway, type TestGateway } from '../../harness/gateway.ts'
@@ -120,4 +121,35 @@ test('what is missing of a live copy is said where it is missing', async () => {
   )
   assert.match(first?.chunks[0]?.text ?? '', /missing here/)
   assert.equal(await textOf(job, 'stream=stdout'), 'line 3\nline 4\n')
+})
+
+for (const [what, gone] of [
+  ['that may archive it yet', false],
+  ['that has gone', true],
+] as const) {
+  test(`what is missing at the end of the log of a node ${what} is said, read and followed`, async () => {
+    const job = await running()
+    await publishLog(gateway.bus, job, [line(1), line(2)])
+    await gateway.attempts.finish(job, { logSeq: 4 })
+    if (gone) await gateway.admin.query(sql.unsafe`update nodes set state = 'gone' where id = ${job.nodeId}`)
+    const said = gone ? /missing here for good/ : /can be read once its node has archived it/
+    const batches = (await textOf(job, 'format=ndjson')).trimEnd().split('\n')
+    assert.match(batches.at(-1) ?? '', said)
+    assert.equal(await textOf(job, 'stream=stdout'), 'line 1\nline 2\n')
+    for (const query of ['', 'tail=5']) {
+      const texts = textsOf(await (await follow(job.jobId, query)).until(isEnd))
+      assert.deepEqual(texts.slice(0, 2), ['line 1\n', 'line 2\n'])
+      assert.match(texts[2] ?? '', said)
+      assert.equal(texts.length, 3)
+    }
+  })
+}
+
+test('of the log of a node that has gone nothing is said when the bus has the whole of it', async () => {
+  const job = await running()
+  await publishLog(gateway.bus, job, [line(1), end(2)])
+  await gateway.attempts.finish(job, { logSeq: 2 })
+  await gateway.admin.query(sql.unsafe`update nodes set state = 'gone' where id = ${job.nodeId}`)
+  assert.equal((await textOf(job, 'format=ndjson')).trimEnd().split('\n').length, 1)
+  assert.deepEqual(textsOf(await (await follow(job.jobId, '')).until(isEnd)), ['line 1\n'])
 })

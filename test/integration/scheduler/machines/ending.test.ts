@@ -11,7 +11,9 @@ import { row } from '#store/row.ts'
 import { createClaims } from '../../../../scheduler/claims.ts'
 import { createTestDatabase, type TestDatabase } from '../../../harness/database.ts'
 import { createFactory, type Factory } from '../../../harness/factory.ts'
+import { startHetzner } from '../../../harness/hetzner/stand-in.ts'
 import { assertSame, enrolMachines, nodeRows, roundsUntil, statesOf } from '../../../harness/machines/fleet.ts'
+import { createHetznerCloud } from '../../../harness/machines/hetzner-cloud.ts'
 import { createHttpCloud } from '../../../harness/machines/http-cloud.ts'
 import { type Provider, startProvider } from '../../../harness/machines/provider.ts'
 import { createRounds, planFor, type Rounds } from '../../../harness/machines/rounds.ts'
@@ -34,7 +36,7 @@ before(async () => {
 })
 beforeEach(async () => {
   await admin.query(sql.unsafe`truncate nodes, enrolment_tokens, cells, scaling, jobs cascade`)
-  Object.assign(provider, { servers: [], leftovers: [], made: [], onCall: () => undefined })
+  Object.assign(provider, { servers: [], leftovers: [], made: [], onCall: () => undefined, onCreate: () => undefined })
   provider.calls.clear()
 })
 after(async () => {
@@ -113,8 +115,8 @@ test('a lost node whose server is gone ends at once', async () => {
   await admin.query(sql.unsafe`update nodes set state = 'lost' where id = ${nodeId}`)
   const loops = loopsFor(0)
   await roundsUntil(admin, { deleting: 1 }, loops.sweep)
-  await roundsUntil(admin, { gone: 1 }, loops.collect)
-  assert.equal(calls('remove'), 0)
+  await loops.collect()
+  assert.deepEqual([await statesOf(admin), calls('remove')], [{ gone: 1 }, 1])
 })
 
 test('a server that no node knows is deleted at the second sweep, and so is an address that belongs to nothing', async () => {
@@ -125,8 +127,10 @@ test('a server that no node knows is deleted at the second sweep, and so is an a
   await loops.sweep()
   assert.deepEqual([calls('remove'), calls('removeLeftover')], [0, 0])
   await loops.sweep()
+  await loops.collect()
   assert.deepEqual([calls('remove'), calls('removeLeftover'), loops.counted.server, loops.counted.address], [1, 1, 1, 1])
   await loops.sweep()
+  await loops.collect()
   await assertSame(admin, provider.servers)
   assert.equal(calls('remove'), 1)
 })
@@ -141,13 +145,56 @@ test('what the provider refuses to delete is tried again, and holds up nothing e
   assert.deepEqual(provider.servers, [])
 })
 
-test('a provider that does not list its machines is not asked to do anything', async () => {
+test('a deletion waits for no listing, and a machine is gone only when a listing lacks it', async () => {
+  await loopsFor(2).all()
+  await enrol()
+  provider.onCall = (call) => (call === 'list' ? { kind: 'rate_limited', retryAtMs: Date.now() + 600_000 } : undefined)
+  const loops = loopsFor(0)
+  for (let i = 0; i < 5; i++) await loops.all()
+  assert.deepEqual([await statesOf(admin), calls('remove')], [{ deleting: 2 }, 2])
+  provider.onCall = () => undefined
+  await roundsUntil(admin, { gone: 2 }, loopsFor(0).all)
+  assert.deepEqual([provider.servers, calls('remove')], [[], 2])
+})
+
+test('when others have used up the calls but those that are kept for deletions, machines are deleted all the same', async (t) => {
+  const hetzner = await startHetzner()
+  t.after(() => hetzner.stop())
+  const loops = (wanted: number) => createRounds({ db, cloud: createHetznerCloud(hetzner.url, hetzner.token), log, plan: planFor(() => wanted) })
+  await loops(2).all()
+  assert.equal(hetzner.world.servers.size, 2)
+  const ending = loops(0)
+  hetzner.rate.leave(0.05 * Number(hetzner.rate.headers()['RateLimit-Limit']))
+  await ending.plan()
+  const before = hetzner.calls.length
+  for (let i = 0; i < 3; i++) await ending.collect()
+  hetzner.settle()
+  const made = hetzner.calls.slice(before).map(({ method }) => method)
+  assert.deepEqual([await statesOf(admin), hetzner.world.servers.size, made], [{ deleting: 2 }, 0, ['DELETE', 'DELETE']])
+})
+
+test('a machine whose order was never answered is looked for before it is deleted', async () => {
+  const loops = loopsFor(1)
+  await loops.plan()
+  await admin.query(sql.unsafe`update nodes set state = 'creating'`)
+  await backdate()
+  provider.onCall = (call) => (call === 'list' ? { kind: 'away' } : undefined)
+  await loops.collect()
+  assert.deepEqual([await statesOf(admin), calls('remove')], [{ deleting: 1 }, 0])
+})
+
+test('a deletion that is not taken is asked for again after a while, or at the time that the provider says', async () => {
   await loopsFor(1).all()
   await enrol()
-  provider.onCall = (call) => (call === 'list' ? { kind: 'away' } : undefined)
-  const loops = loopsFor(0)
+  let retryAtMs: number | undefined
+  provider.onCall = (call) => (call === 'remove' ? { kind: 'busy', code: 'locked', ...(retryAtMs === undefined ? {} : { retryAtMs }) } : undefined)
+  const loops = createRounds({ db, cloud: createHttpCloud(provider.url), log, plan: planFor(() => 0), patience: { againSeconds: 600 } })
   for (let i = 0; i < 4; i++) await loops.all()
-  assert.deepEqual([await statesOf(admin), calls('remove')], [{ deleting: 1 }, 0])
+  assert.equal(calls('remove'), 1)
+  retryAtMs = Date.now()
+  const others = createRounds({ db, cloud: createHttpCloud(provider.url), log, plan: planFor(() => 0), patience: { againSeconds: 600 } })
+  for (let i = 0; i < 3; i++) await others.collect()
+  assert.equal(calls('remove'), 4)
 })
 
 test('a node with a job is kept, whatever the plan says', async () => {

@@ -85,10 +85,10 @@ test('two servers of one name: one is the node’s, the other one is deleted', a
   assert.ok(first)
   provider.servers = [{ ...first, id: 'twin' }, first]
   for (let i = 0; i < 4; i++) await loops.all()
-  assert.deepEqual([provider.servers.map(({ id }) => id), await statesOf(admin)], [[first.id], { booting: 1 }])
+  assert.deepEqual([provider.servers.map(({ id }) => id), await statesOf(admin)], [[first.id], { booting: 1, failed: 1 }])
 })
 
-test('a machine that its provider never deletes is asked for once a listing, and is not replaced beyond the cap', async () => {
+test('a machine that its provider never deletes is asked to again and again, and is not replaced beyond the cap', async () => {
   let wanted = 1
   const loops = loopsFor(() => wanted, 1)
   await loops.plan()
