@@ -14,7 +14,7 @@ import { readBatch } from '#store/job-query.ts'
 import { insertBatch } from '#store/job-submit.ts'
 import type { Db, Tx } from '#store/pool.ts'
 import { inProject, ofObject } from '../access/access.ts'
-import { dbOf, depsOf, principalOf } from '../access/authorise.ts'
+import { dbOf, depsOf, principalOf, requireStillAllowed } from '../access/authorise.ts'
 import { audit } from '../audit.ts'
 import { createPlaces } from '../bulk/places.ts'
 import { receiveBatch } from '../bulk/receive-batch.ts'
@@ -67,6 +67,7 @@ export const batchRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, 
   async function submitStream(request: FastifyRequest, body: Readable) {
     const principal = principalOf(request)
     const received = await receiveBatch(body, deps.runtimes, async (jobs, head, lineOf) => {
+      await requireStillAllowed(request)
       checkProject(principal, head.project)
       const missing = await Promise.all([
         findMissingFiles(depsOf(deps, request), principal, jobs, (job, input) =>
@@ -79,6 +80,7 @@ export const batchRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, 
       return missing.flat()
     })
     try {
+      await requireStillAllowed(request)
       return await submit(request, received.head, received.size, () => received.jobs(), received.digest)
     } finally {
       await received.close()
