@@ -2,6 +2,7 @@ import type { FastifyRequest } from 'fastify'
 import { type Deed, recordDeed } from '#store/audit.ts'
 import type { Db } from '#store/pool.ts'
 import { callerOf, projectOf } from './access/authorise.ts'
+import { clientAddress } from './trusted-proxies.ts'
 
 /** Writes down who did this, from where, in the transaction that does it. `action` is such as `key.create`, `details` holds no secret. */
 export async function audit(tx: Db, request: FastifyRequest, action: string, objectId: string | null, details: Record<string, unknown> = {}): Promise<void> {
@@ -19,7 +20,7 @@ export function deedOf(request: FastifyRequest, action: string, objectId: string
     actorName: caller.name,
     action,
     objectId,
-    ip: request.ip,
+    ip: clientAddress(request),
     requestId: request.id,
     details,
   }

@@ -25,6 +25,7 @@ async function main(): Promise<void> {
   const env = readConfig(GatewayEnv)
   const log = createLog('gateway', env.RGRID_LOG_LEVEL)
   const runtimes = readRuntimes(env.RGRID_RUNTIMES_FILE)
+  const http = httpOptions(env)
   const oidc = env.RGRID_OIDC_FILE === undefined ? undefined : createOidc(readOidcFile(env.RGRID_OIDC_FILE), { log })
   const stop = stopSignal()
   const db = await openDatabase(env.RGRID_DATABASE_URL, 20, log, stop)
@@ -49,7 +50,7 @@ async function main(): Promise<void> {
     urlSeconds: env.RGRID_URL_SECONDS,
     slotHourMicrons: env.RGRID_SLOT_HOUR_MICRONS,
     webhookTargets: webhookTargets(env),
-    http: httpOptions(env),
+    http,
     oidc,
   })
 
