@@ -59,6 +59,8 @@ export const batchRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, 
       await audit(tx, request, 'batch.submit', id, { items: size })
       return { body: await existing(tx, principal.projectId, id), location: `/v1/batches/${id}` }
     }
+    // Until here it may have taken long: a stream to come in, a large document to be checked.
+    await requireStillAllowed(request)
     const answer = await tellRefusal(request, limits, demand, () => once(deps, request, store, digest))
     wakeNodes(deps.bus, answer.body.counts.queued)
     return answer
@@ -80,7 +82,6 @@ export const batchRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, 
       return missing.flat()
     })
     try {
-      await requireStillAllowed(request)
       return await submit(request, received.head, received.size, () => received.jobs(), received.digest)
     } finally {
       await received.close()
