@@ -128,3 +128,14 @@ export type AuditEntry = Static<typeof AuditEntry>
 
 /** Of an audit log. */
 export const AuditPage = pageOf(AuditEntry)
+
+/** What an operator did, as operators see it: with who it was. */
+export const OperatorAuditEntry = Type.Composite([
+  AuditEntry,
+  Type.Object({ account: maybe(Type.String({ description: 'The account that it concerns; null: the installation.' })) }),
+])
+/** See the schema of the same name. */
+export type OperatorAuditEntry = Static<typeof OperatorAuditEntry>
+
+/** Of what operators did. */
+export const OperatorAuditPage = pageOf(OperatorAuditEntry)

@@ -51,12 +51,13 @@ const LOOK_MS = 5000
 
 /** The HTTP application, ready to listen or to be called by a test. Knows nothing of sockets and signals. */
 export async function buildApp(deps: GatewayDeps): Promise<FastifyInstance> {
-  const { requestMs } = deps.http
+  const { requestMs, trustedProxies } = deps.http
   const broken = answerBrokenRequests(deps.log)
   const typed = fastify({
     loggerInstance: deps.log,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
     bodyLimit: MAX_BODY_BYTES,
+    trustProxy: [...trustedProxies],
     requestTimeout: requestMs,
     http: {
       headersTimeout: Math.min(MAX_HEADERS_MS, requestMs),

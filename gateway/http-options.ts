@@ -1,5 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import type { GatewayEnv } from './config.ts'
+import { parseTrustedProxies } from './trusted-proxies.ts'
 
 /** How the gateway speaks HTTP; part of its environment. */
 export const HttpEnv = {
@@ -8,6 +9,12 @@ export const HttpEnv = {
     Type.String({
       pattern: '^(\\*|https?://[^\\s,/*]+(,\\s*https?://[^\\s,/*]+)*)$',
       description: 'origins whose pages may call the API in a browser, separated by commas, such as https://app.example.com; *: all; without it none',
+    }),
+  ),
+  RGRID_TRUSTED_PROXIES: Type.Optional(
+    Type.String({
+      description:
+        'addresses or ranges of proxies in front of the gateway, separated by commas, such as 172.16.0.0/12: what they say in X-Forwarded-For is where a request came from; without it nobody is believed',
     }),
   ),
   RGRID_HSTS_SECONDS: Type.Integer({
@@ -31,17 +38,20 @@ export interface HttpOptions {
   requestMs: number
   /** Origins that may read answers; `*` stands for all. */
   corsOrigins: readonly string[]
+  /** Addresses and ranges whose X-Forwarded-For is believed. */
+  trustedProxies: readonly string[]
   hstsSeconds: number
   maxLoopDelayMs: number
   maxHeapBytes: number
   maxRssBytes: number
 }
 
-/** Reads it from the environment. */
+/** Reads it from the environment. Throws a ConfigError. */
 export function httpOptions(env: Readonly<GatewayEnv>): HttpOptions {
   return {
     requestMs: env.RGRID_REQUEST_SECONDS * 1000,
     corsOrigins: env.RGRID_CORS_ORIGINS?.split(/,\s*/) ?? [],
+    trustedProxies: parseTrustedProxies(env.RGRID_TRUSTED_PROXIES),
     hstsSeconds: env.RGRID_HSTS_SECONDS,
     maxLoopDelayMs: env.RGRID_MAX_LOOP_DELAY_MS,
     maxHeapBytes: env.RGRID_MAX_HEAP_BYTES,

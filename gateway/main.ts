@@ -30,6 +30,7 @@ async function main(): Promise<void> {
   tlsOptions(env.RGRID_NATS_URL, natsCa)
   tlsOptions(natsNodeUrl, natsCa, 'RGRID_NATS_NODE_URL')
   const runtimes = readRuntimes(env.RGRID_RUNTIMES_FILE)
+  const http = httpOptions(env)
   const oidc = env.RGRID_OIDC_FILE === undefined ? undefined : createOidc(readOidcFile(env.RGRID_OIDC_FILE), { log })
   const stop = stopSignal()
   const db = await openDatabase(env.RGRID_DATABASE_URL, 20, log, stop)
@@ -55,7 +56,7 @@ async function main(): Promise<void> {
     urlSeconds: env.RGRID_URL_SECONDS,
     slotHourMicrons: env.RGRID_SLOT_HOUR_MICRONS,
     webhookTargets: webhookTargets(env),
-    http: httpOptions(env),
+    http,
     oidc,
     organisationGraceSeconds: env.RGRID_ORGANISATION_GRACE_SECONDS,
   })

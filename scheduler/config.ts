@@ -51,6 +51,7 @@ export const SchedulerEnv = Type.Object({
     description: 'what live logs may take in NATS; beyond it the oldest go, and are read once they are archived',
   }),
   RGRID_LOG_STREAM_HOURS: Type.Number({ default: 48, minimum: 0.1, maximum: 8760, description: 'how long live logs stay in NATS that nobody archives' }),
+  RGRID_AUDIT_DAYS: Type.Integer({ default: 400, minimum: 30, maximum: 36_500, description: 'how long the audit log tells what was done' }),
   ...WebhookEnv,
   RGRID_WEBHOOK_DISABLE_DAYS: Type.Number({
     default: 5,

@@ -149,7 +149,7 @@ async function main(): Promise<void> {
         judged: meters.judged,
       }),
       createObjectCollector(db, objects, log, leader.isLeader),
-      createRetention(db, log, leader.isLeader),
+      createRetention(db, log, leader.isLeader, env.RGRID_AUDIT_DAYS),
       createUsageRoller(db, log, leader.isLeader),
       createCostCloser(db, log, leader.isLeader),
       ...machines,

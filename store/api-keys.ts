@@ -123,15 +123,20 @@ export async function revokeKey(tx: Tx, id: string): Promise<void> {
   await tx.query(sql.unsafe`update api_keys set revoked_at = coalesce(revoked_at, now()) where id = ${id}`)
 }
 
-/** Makes a key in the place of another one, which still works for so long; never longer than it would have anyway. */
+/** How a key is replaced: how long the new one is good (null: for ever), and how long the old one still is. */
+export interface Replacement {
+  expiresInSeconds: number | null
+  overlapSeconds: number
+  createdBy: string
+}
+
+/** Makes a key in the place of another one, which still works for a while; never longer than it would have anyway. */
 export async function replaceKey(
   tx: Tx,
   owner: { accountId: string; projectId: string },
   old: KeyView,
-  overlapSeconds: number,
-  createdBy: string,
+  { expiresInSeconds, overlapSeconds, createdBy }: Replacement,
 ): Promise<{ id: string; key: string }> {
-  const expiresInSeconds = old.expiresAt === null ? null : Math.max(60, Math.round((Date.parse(old.expiresAt) - Date.parse(old.createdAt)) / 1000))
   const made = await createKey(tx, owner, { name: old.name, scopes: old.scopes, environment: old.environment, expiresInSeconds, createdBy })
   await tx.query(sql.unsafe`
     update api_keys set replaced_by = ${made.id}, expires_at = least(expires_at, now() + make_interval(secs => ${overlapSeconds})) where id = ${old.id}`)

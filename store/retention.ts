@@ -1,5 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import { sql } from 'slonik'
+import { expireDeeds } from './audit.ts'
 import { foldCosts } from './cost-fold.ts'
 import { HOURS_FROM } from './node-hours.ts'
 import { logKey } from './objects.ts'
@@ -13,7 +14,7 @@ const LogRow = row(Type.Object({ attempt_id: Type.String(), job_id: Type.String(
 
 /** One small step of what is past its retention; returns how many rows it dealt with. Locks rows that nobody else changes any more. */
 export interface RetentionStep {
-  name: 'artifacts' | 'logs' | 'jobs' | 'batches' | 'webhooks'
+  name: 'artifacts' | 'logs' | 'jobs' | 'batches' | 'webhooks' | 'audit'
   run(db: DatabasePool, limit: number): Promise<number>
 }
 
@@ -25,6 +26,11 @@ export const RETENTION_STEPS: readonly RetentionStep[] = [
   { name: 'batches', run: (db, limit) => db.transaction((tx) => deleteBatches(tx, limit)) },
   { name: 'webhooks', run: deleteLoneDeliveries },
 ]
+
+/** The same for the audit log, of all accounts: what was done more than so many days ago, 30 at least. */
+export function auditStep(keepDays: number): RetentionStep {
+  return { name: 'audit', run: (db, limit) => expireDeeds(db, keepDays, limit) }
+}
 
 async function expireArtifacts(tx: Tx, limit: number): Promise<number> {
   const expired = await tx.any(sql.type(KeyRow)`

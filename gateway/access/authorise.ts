@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { type Action, roleMay } from '#core/access.ts'
 import { RGridError } from '#core/errors.ts'
-import { every } from '#core/service/time.ts'
+import { every, monotonicMs } from '#core/service/time.ts'
 import { findProject, projectOfObject } from '#store/projects.ts'
 import { accountDb, operatorDb, type TenantDb } from '#store/tenant.ts'
 import type { GatewayDeps, RouteDeps, TenantDeps } from '../deps.ts'
@@ -16,8 +16,10 @@ interface Standing {
   /** Where the route is within a project. */
   principal: Principal | null
   db: TenantDb
-  /** Whether the caller may still do what was asked; throws when that cannot be found out. */
-  still(): Promise<boolean>
+  /** When the credential was looked at last, by monotonicMs. */
+  lookedAtMs: number
+  /** The caller as it is by now. Throws `unauthenticated` or `forbidden` when it may not do any more what was asked. */
+  again(): Promise<Caller>
 }
 
 declare module 'fastify' {
@@ -47,35 +49,45 @@ export function authoriseRequests(app: FastifyInstance, deps: Pick<GatewayDeps, 
     // Only what the router itself answers has none.
     if (!access || access.where === 'open') return
     const credential = credentialOf(request)
+    const lookedAtMs = monotonicMs()
     const caller = await callers.find(credential)
     const db = access.where === 'operator' ? operatorDb(deps.pool) : accountDb(deps.pool, caller.accountId, (work) => turns.take(caller.accountId, work))
     const principal = await authorise(request, access, caller, db)
-    const still = async () => {
+    const again = async () => {
       const now = await callers.again(caller, credential)
-      return principal === null || !('action' in access) || may(now, access.action, principal.projectId)
+      requireRight(now, access, principal?.projectId ?? null)
+      return now
     }
-    request.standing = { caller, principal, db, still }
+    request.standing = { caller, principal, db, lookedAtMs, again }
+  })
+  // A body may take minutes to come.
+  app.addHook('preValidation', async (request) => {
+    if (request.standing) await requireStillAllowed(request)
   })
 }
 
 async function authorise(request: FastifyRequest, access: Access, caller: Caller, db: TenantDb): Promise<Principal | null> {
+  const project = access.where === 'slug' || access.where === 'query' || access.where === 'object' ? await findScope(request, access, caller, db) : null
+  requireRight(caller, access, project?.id ?? null)
+  return project && { caller, accountId: caller.accountId, projectId: project.id, projectSlug: project.slug }
+}
+
+/** Throws `forbidden` when the caller may not do that: in this project, where the route is within one. */
+function requireRight(caller: Caller, access: Access, projectId: string | null): void {
   switch (access.where) {
     case 'open':
     case 'caller':
-      return null
+      return
     case 'operator':
       if (!caller.operator) throw new RGridError('forbidden', 'only operators may do this: the API key needs the scope "operator"')
-      return null
+      return
     case 'account':
       if (caller.kind === 'key') throw new RGridError('forbidden', 'this is of the account, and an API key is for one project: sign in as a person')
       // Whoever is a member of one project only sees nothing of the rest.
       if (!roleMay(caller.role, access.action)) throw denied(caller, access.action)
-      return null
-    default: {
-      const project = await findScope(request, access, caller, db)
-      if (!may(caller, access.action, project.id)) throw denied(caller, access.action)
-      return { caller, accountId: caller.accountId, projectId: project.id, projectSlug: project.slug }
-    }
+      return
+    default:
+      if (!may(caller, access.action, projectId)) throw denied(caller, access.action)
   }
 }
 
@@ -149,6 +161,18 @@ export function dbOf(request: FastifyRequest): TenantDb {
 /** With the half second that a caller is remembered, below the second within which a revoked key must end what it began. */
 const LOOK_AGAIN_MS = 400
 
+/**
+ * Looks at the credential again when that is some time ago, and takes over what has changed of its rights: for what goes on when a body has
+ * come at last. Throws `unauthenticated` or `forbidden` when the caller may not do any more what was asked.
+ */
+export async function requireStillAllowed(request: FastifyRequest): Promise<void> {
+  const standing = standingOf(request)
+  const nowMs = monotonicMs()
+  if (nowMs - standing.lookedAtMs < LOOK_AGAIN_MS) return
+  const caller = await standing.again()
+  request.standing = { ...standing, caller, principal: standing.principal && { ...standing.principal, caller }, lookedAtMs: nowMs }
+}
+
 /** Calls `end` once the caller may not do any more what the request asked for, until the returned function is called: for answers that go on and on. */
 export function whileAllowed(request: FastifyRequest, end: () => void): () => void {
   let looking = false
@@ -156,8 +180,7 @@ export function whileAllowed(request: FastifyRequest, end: () => void): () => vo
     if (looking) return
     looking = true
     standingOf(request)
-      .still()
-      .then((may) => may || end())
+      .again()
       // A database that is away takes nobody's rights.
       .catch((error: unknown) => error instanceof RGridError && error.code !== 'unavailable' && end())
       .finally(() => {

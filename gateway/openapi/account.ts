@@ -1,4 +1,4 @@
-import type { AccountView, AuditEntry, MemberView, MeView, RemovedMember } from '#core/account-api.ts'
+import type { AccountView, AuditEntry, MemberView, MeView, OperatorAuditEntry, RemovedMember } from '#core/account-api.ts'
 import type { AccountLimitsView, Limits, LimitsView, Usage } from '#core/limit-api.ts'
 import type { SignInView } from '#core/sign-in-api.ts'
 import { EXAMPLE, json, type Operation } from './operation.ts'
@@ -40,6 +40,15 @@ const DEED: AuditEntry = {
   ip: '203.0.113.7',
   requestId: '3a7f0f5e-6f0c-4f3e-9a51-0f5b6f6d2a11',
   details: { name: 'ci' },
+}
+const OPERATOR_DEED: OperatorAuditEntry = {
+  ...DEED,
+  actor: { kind: 'operator', id: EXAMPLE.key, name: 'ops' },
+  action: 'limits.change',
+  project: null,
+  objectId: EXAMPLE.account,
+  details: { openJobs: 1000 },
+  account: EXAMPLE.account,
 }
 const LIMITS: Limits = {
   requestsPerSecond: 50,
@@ -103,6 +112,7 @@ const members = (whose: 'Account' | 'Project', path: string): Record<string, Ope
 const audit = (whose: 'Account' | 'Project'): Operation => ({
   id: `list${whose}Audit`,
   tag: 'Audit',
+  description: 'Of what an operator did to the account no more is told than that it was one: `operator` as kind, id and name, no address.',
   parameters: AUDIT_QUERY,
   answers: { 200: json({ items: [DEED], nextCursor: EXAMPLE.cursor }) },
 })
@@ -117,6 +127,14 @@ export const ACCOUNT_OPERATIONS: Readonly<Record<string, Operation>> = {
   ...members('Project', '/v1/projects/{slug}'),
   'GET /v1/account/audit': audit('Account'),
   'GET /v1/projects/{slug}/audit': audit('Project'),
+  'GET /v1/audit': {
+    id: 'listOperatorAudit',
+    tag: 'Audit',
+    description:
+      'The owners of an account that it concerns see it too, without who it was. What concerns the installation, such as `node.drain`, is of no account.',
+    parameters: { ...AUDIT_QUERY, actor: EXAMPLE.key, action: 'limits.change', object: EXAMPLE.account, account: EXAMPLE.account },
+    answers: { 200: json({ items: [OPERATOR_DEED], nextCursor: EXAMPLE.cursor }) },
+  },
   'GET /v1/account/limits': { id: 'getAccountLimits', tag: 'Limits', answers: { 200: json(ACCOUNT_LIMITS) } },
   'GET /v1/projects/{slug}/limits': { id: 'getProjectLimits', tag: 'Limits', answers: { 200: json(PROJECT_LIMITS) } },
   'PATCH /v1/projects/{slug}/limits': {

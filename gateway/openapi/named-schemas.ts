@@ -52,6 +52,7 @@ const NAMED: Readonly<Record<string, TSchema>> = {
   Me: account.MeView,
   Account: account.AccountView,
   Member: account.MemberView,
+  OperatorAuditEntry: account.OperatorAuditEntry,
   AuditEntry: account.AuditEntry,
   SignIn: SignInView,
   ProjectLimits: limit.LimitsView,

@@ -73,6 +73,8 @@ export const PROJECT_OPERATIONS: Readonly<Record<string, Operation>> = {
   'POST /v1/keys/{id}/rotate': {
     id: 'rotateKey',
     tag: 'Keys',
+    description:
+      'The new key is good for as long as the old one was when it was made. A key that expires rotates none whose replacement would outlive it; when it rotates itself the new key ends when it would have.',
     idempotent: true,
     body: json({ overlapSeconds: 86_400 }),
     answers: { 201: json(NEW_KEY) },

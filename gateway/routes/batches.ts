@@ -14,7 +14,7 @@ import { readBatch } from '#store/job-query.ts'
 import { insertBatch } from '#store/job-submit.ts'
 import type { Db, Tx } from '#store/pool.ts'
 import { inProject, ofObject } from '../access/access.ts'
-import { dbOf, depsOf, principalOf } from '../access/authorise.ts'
+import { dbOf, depsOf, principalOf, requireStillAllowed } from '../access/authorise.ts'
 import { audit } from '../audit.ts'
 import { createPlaces } from '../bulk/places.ts'
 import { receiveBatch } from '../bulk/receive-batch.ts'
@@ -59,6 +59,8 @@ export const batchRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, 
       await audit(tx, request, 'batch.submit', id, { items: size })
       return { body: await existing(tx, principal.projectId, id), location: `/v1/batches/${id}` }
     }
+    // Until here it may have taken long: a stream to come in, a large document to be checked.
+    await requireStillAllowed(request)
     const answer = await tellRefusal(request, limits, demand, () => once(deps, request, store, digest))
     wakeNodes(deps.bus, answer.body.counts.queued)
     return answer
@@ -67,6 +69,7 @@ export const batchRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, 
   async function submitStream(request: FastifyRequest, body: Readable) {
     const principal = principalOf(request)
     const received = await receiveBatch(body, deps.runtimes, async (jobs, head, lineOf) => {
+      await requireStillAllowed(request)
       checkProject(principal, head.project)
       const missing = await Promise.all([
         findMissingFiles(depsOf(deps, request), principal, jobs, (job, input) =>

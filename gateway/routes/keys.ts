@@ -55,7 +55,7 @@ export const keyRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
         throw new RGridError('forbidden', 'scopes: a key may do no more than who makes it; leave out what you may not do yourself')
       const answer = await once(deps, request, async (tx) => {
         await holdCaller(tx, request)
-        await requireLifetime(tx, request, expiresInSeconds)
+        await requireLifetime(tx, request, expiresInSeconds, 'expiresInSeconds')
         const { id, key } = await createKey(tx, principal, { name, scopes, environment, expiresInSeconds, createdBy: principal.caller.id })
         await audit(tx, request, 'key.create', id, { name, scopes, expiresInSeconds })
         return { body: { ...(await existing(tx, request, id)), key }, location: `/v1/keys/${id}` }
@@ -88,7 +88,10 @@ export const keyRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { 
         const old = await mine(tx, request)
         if (old.revokedAt !== null) throw new RGridError('conflict', `${old.id} is revoked; make a new key`)
         if (old.replacedBy !== null) throw new RGridError('conflict', `${old.id} was replaced by ${old.replacedBy} already; rotate that one`)
-        const { id, key } = await replaceKey(tx, principal, old, overlapSeconds, principal.caller.id)
+        // A key that rotates itself gets no new life by it.
+        const expiresInSeconds = old.id === principal.caller.id ? secondsLeft(old) : lifeOf(old)
+        await requireLifetime(tx, request, expiresInSeconds, old.id)
+        const { id, key } = await replaceKey(tx, principal, old, { expiresInSeconds, overlapSeconds, createdBy: principal.caller.id })
         await audit(tx, request, 'key.rotate', old.id, { replacedBy: id, overlapSeconds })
         return { body: { ...(await existing(tx, request, id)), key }, location: `/v1/keys/${id}` }
       })
@@ -122,14 +125,23 @@ async function mine(tx: Tx, request: FastifyRequest): Promise<KeyView> {
   return key
 }
 
-/** Throws when a key that will end would make one that outlives it. */
-async function requireLifetime(tx: Tx, request: FastifyRequest, seconds: number | null): Promise<void> {
+/** Throws when a key that will end would make one that outlives it; the message begins with what is at fault. */
+async function requireLifetime(tx: Tx, request: FastifyRequest, seconds: number | null, what: string): Promise<void> {
   const { caller, projectId } = principalOf(request)
   const own = caller.kind === 'key' ? await readKey(tx, projectId, caller.id) : undefined
-  if (!own?.expiresAt) return
-  const left = Math.floor((Date.parse(own.expiresAt) - nowMs()) / 1000)
-  if (seconds === null || seconds > left)
-    throw new RGridError('forbidden', `expiresInSeconds: the key that asks ends in ${left} s, and may make none that outlives it`)
+  const left = own ? secondsLeft(own) : null
+  if (left !== null && (seconds === null || seconds > left))
+    throw new RGridError('forbidden', `${what}: the key that asks ends in ${left} s, and may make none that outlives it`)
+}
+
+/** How long a key is good from now on, in whole seconds; null: for ever. */
+function secondsLeft({ expiresAt }: KeyView): number | null {
+  return expiresAt === null ? null : Math.max(0, Math.floor((Date.parse(expiresAt) - nowMs()) / 1000))
+}
+
+/** How long a key was to be good when it was made, and the one that takes its place is; null: for ever. */
+function lifeOf({ createdAt, expiresAt }: KeyView): number | null {
+  return expiresAt === null ? null : Math.max(60, Math.round((Date.parse(expiresAt) - Date.parse(createdAt)) / 1000))
 }
 
 async function existing(tx: Tx, request: FastifyRequest, id: string): Promise<KeyView> {

@@ -8,7 +8,7 @@ import type { Db } from '#store/pool.ts'
 import { readUsage } from '#store/usage.ts'
 import { inAccount, inProject, OPERATORS } from '../access/access.ts'
 import { callerOf, dbOf, principalOf } from '../access/authorise.ts'
-import { audit } from '../audit.ts'
+import { audit, auditOperator } from '../audit.ts'
 import type { RouteOptions } from '../deps.ts'
 
 const Slug = Type.Object({ slug: Type.String() })
@@ -63,9 +63,10 @@ export const limitRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, 
     async (request) => {
       const { id } = request.params
       const view = await dbOf(request).transaction(async (tx) => {
-        if (id !== 'default' && !(await accountExists(tx, id))) throw new RGridError('not_found', `there is no account ${id}`)
-        await changeLimits(tx, id === 'default' ? 'default' : { accountId: id, projectId: null }, request.body)
-        await audit(tx, request, 'limits.change', id, request.body)
+        const accountId = id === 'default' ? null : id
+        if (accountId !== null && !(await accountExists(tx, accountId))) throw new RGridError('not_found', `there is no account ${id}`)
+        await changeLimits(tx, accountId === null ? 'default' : { accountId, projectId: null }, request.body)
+        await auditOperator(tx, request, accountId, 'limits.change', id, request.body)
         return ofAccount(tx, id)
       })
       known.forget()

@@ -12,7 +12,7 @@ import { listNodes, readNode, readNodeDetail } from '#store/node-view.ts'
 import { enrolNode, nodeKey, setDrain } from '#store/nodes.ts'
 import { OPEN, OPERATORS } from '../access/access.ts'
 import { callerOf, dbOf } from '../access/authorise.ts'
-import { audit } from '../audit.ts'
+import { auditOperator } from '../audit.ts'
 import type { RouteOptions } from '../deps.ts'
 import { positionOf, sendPage } from '../pages.ts'
 import { UNCOMPRESSED } from '../plugins/compression.ts'
@@ -122,7 +122,7 @@ export const nodeRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, {
       const { id } = request.params
       const node = await db.transaction(async (tx) => {
         if (!(await setDrain(tx, id, kind === 'drain'))) return undefined
-        await audit(tx, request, `node.${kind}`, id)
+        await auditOperator(tx, request, null, `node.${kind}`, id)
         return readNode(tx, id)
       })
       if (!node) throw noNode(id)

@@ -21,7 +21,15 @@ import { TEST_SECRET_KEYS } from './secret-keys.ts'
 import { testServices } from './services.ts'
 
 /** How a gateway of tests speaks HTTP: it refuses nothing for being busy. */
-export const TEST_HTTP: HttpOptions = { requestMs: 60_000, corsOrigins: [], hstsSeconds: 0, maxLoopDelayMs: 0, maxHeapBytes: 0, maxRssBytes: 0 }
+export const TEST_HTTP: HttpOptions = {
+  requestMs: 60_000,
+  corsOrigins: [],
+  trustedProxies: [],
+  hstsSeconds: 0,
+  maxLoopDelayMs: 0,
+  maxHeapBytes: 0,
+  maxRssBytes: 0,
+}
 
 /** A gateway on a database of its own, with the real bus and object store. */
 export interface TestGateway {

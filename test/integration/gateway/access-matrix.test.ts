@@ -24,6 +24,7 @@ const ROUTES: Record<string, [Where, Action?]> = {
   'GET /v1/account': ['account', 'account:read'],
   'PATCH /v1/account': ['account', 'account:admin'],
   'GET /v1/account/audit': ['account', 'audit:read'],
+  'GET /v1/audit': ['operator'],
   'GET /v1/account/limits': ['account', 'usage:read'],
   'PATCH /v1/accounts/{id}/limits': ['operator'],
   'GET /v1/projects/{slug}/limits': ['project', 'usage:read'],

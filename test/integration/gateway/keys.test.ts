@@ -85,6 +85,36 @@ test('of a rotated key both work for the overlap, with the same scopes; it is ro
   await goneEverywhere(fresh.key)
 })
 
+test('a key that ends makes none that outlives it by rotating another one, and by rotating itself one that ends when it does', async () => {
+  const scopes = ['keys:admin', 'keys:read', 'jobs:read']
+  const ending = await made({ name: 'ending', scopes, expiresInSeconds: 1800 })
+  const forever = await made({ name: 'forever', scopes: ['jobs:read'] })
+  const longer = await made({ name: 'longer', scopes: ['jobs:read'], expiresInSeconds: 3600 })
+  const before = await keys()
+  for (const { id } of [forever, longer]) {
+    const answer = await rotate(id, {}, ending.key)
+    assert.equal(answer.statusCode, 403, answer.body)
+    assert.match(answer.json().detail, /ends in 1[78]\d\d s, and may make none that outlives it/)
+  }
+  assert.equal(await keys(), before)
+  assert.equal((await gateway.call('GET', `/v1/keys/${forever.id}`)).json<KeyView>().replacedBy, null)
+  const shorter = await made({ name: 'shorter', scopes: ['jobs:read'], expiresInSeconds: 600 })
+  assert.equal((await rotate(shorter.id, {}, ending.key)).statusCode, 201)
+
+  // As if most of its time had passed.
+  await gateway.admin.query(sql.unsafe`update api_keys set created_at = created_at - interval '9 days' where id = ${ending.id}`)
+  let last = ending
+  for (let n = 0; n < 3; n++) {
+    const answer = await rotate(last.id, { overlapSeconds: 0 }, last.key)
+    assert.equal(answer.statusCode, 201, answer.body)
+    last = answer.json()
+    const end = (view: KeyView) => Date.parse(view.expiresAt ?? '')
+    assert.ok(end(last) <= end(ending) && end(last) > end(ending) - 10_000, `${ending.expiresAt} became ${last.expiresAt}`)
+  }
+  // Somebody else may give it a new life.
+  assert.ok(Date.parse((await rotate(last.id, {})).json<KeyView>().expiresAt ?? '') > Date.now())
+})
+
 test('an overlap never makes a key live longer than it would have', async () => {
   const old = await made({ name: 'short', scopes: ['jobs:read'], expiresInSeconds: 120 })
   await rotate(old.id, { overlapSeconds: 86_400 })

@@ -43,6 +43,7 @@ const member = async (projectId: string | null) =>
   )
 const post = async (url: string, body?: unknown) => assert.equal((await gateway.call('POST', url, body)).statusCode, 201)
 const asOwner = () => ({ authorization: `Bearer ${owner}` })
+const setDefaults = async () => assert.equal((await gateway.call('PATCH', '/v1/accounts/default/limits', { openJobs: null })).statusCode, 200)
 
 /** Every list: where it is, and what makes one more of it, anywhere in its order. */
 const LISTS: [string, () => string, () => Promise<unknown>][] = [
@@ -56,6 +57,7 @@ const LISTS: [string, () => string, () => Promise<unknown>][] = [
   ['members of a project', () => '/v1/projects/default/members?', () => member(gateway.factory.projectId)],
   ['the audit log of a project', () => '/v1/projects/default/audit?', () => post('/v1/projects/default/keys', { name: word(), scopes: ['jobs:read'] })],
   ['nodes', () => '/v1/nodes?', () => gateway.factory.node()],
+  ['the audit log of operators', () => '/v1/audit?', setDefaults],
   ['members of the account', () => '/v1/account/members?', () => member(null)],
   ['projects', () => '/v1/projects?', project],
   ['the audit log of the account', () => '/v1/account/audit?', () => post('/v1/projects/default/keys', { name: word(), scopes: ['jobs:read'] })],

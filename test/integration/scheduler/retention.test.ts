@@ -1,18 +1,26 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { after, before, beforeEach, test } from 'node:test'
+import { Type } from '@sinclair/typebox'
 import { sql } from 'slonik'
+import { createLog } from '#core/service/log.ts'
 import { createObjects, logKey, type Objects } from '#store/objects.ts'
 import { createDbPool, type DatabasePool } from '#store/pool.ts'
 import { changeProject } from '#store/projects.ts'
-import { RETENTION_STEPS } from '#store/retention.ts'
+import { auditStep, RETENTION_STEPS } from '#store/retention.ts'
+import { row } from '#store/row.ts'
 import { accountDb } from '#store/tenant.ts'
 import { collectObjects } from '../../../scheduler/object-collector.ts'
+import { createRetention } from '../../../scheduler/retention.ts'
 import { answerUploads } from '../../../scheduler/uploads.ts'
 import { type Attempts, createAttempts } from '../../harness/attempts.ts'
 import { createTestDatabase, type TestDatabase } from '../../harness/database.ts'
 import { createFactory, type Factory } from '../../harness/factory.ts'
 import { testServices } from '../../harness/services.ts'
+
+const ActionRow = row(Type.Object({ action: Type.String() }))
+const CountRow = row(Type.Object({ count: Type.Number() }))
+const log = createLog('scheduler', 'silent')
 
 let database: TestDatabase
 let admin: DatabasePool
@@ -123,4 +131,50 @@ test('a job of a batch that has not ended stays: the batch is counted by its job
   await attempts.finish(await attempts.assign(jobId))
   await passDays(91)
   assert.equal(await step('jobs'), 0)
+})
+
+test('what was done goes from the audit log when its days are over, the oldest first, so many at a time; nothing else can take it away', async () => {
+  const insert = (days: number, rows: number) =>
+    admin.query(sql.unsafe`
+      insert into audit_log (account_id, actor_kind, actor_id, actor_name, action, at)
+      select ${make.accountId}, 'key', 'key_x', 'x', ${`done ${days} days ago`}, now() - make_interval(days => ${days}) from generate_series(1, ${rows}::int)`)
+  for (const [days, rows] of [
+    [900, 250],
+    [401, 201],
+    [399, 3],
+    [0, 1],
+  ] as const)
+    await insert(days, rows)
+  const { run } = auditStep(400)
+  assert.deepEqual([await run(db, 200), await run(db, 200), await run(db, 200), await run(db, 200)], [200, 200, 51, 0])
+  const left = await admin.anyFirst(sql.type(ActionRow)`select action from audit_log order by id`)
+  assert.deepEqual([...left], [...Array(3).fill('done 399 days ago'), 'done 0 days ago'])
+  await assert.rejects(admin.query(sql.unsafe`delete from audit_log`), /append-only/)
+  await assert.rejects(auditStep(29).run(db, 200), /30 days at least/)
+})
+
+test('the loop of the leader takes it away, as much as there is, and no other one does', async () => {
+  // Before all others, as they would be by their age.
+  await admin.query(sql.unsafe`
+    insert into audit_log (id, account_id, actor_kind, actor_id, actor_name, action, at) overriding system value
+    select -n, ${make.accountId}, 'key', 'key_x', 'x', 'long ago', now() - interval '61 days' from generate_series(1, 450) as n`)
+  const old = () => admin.oneFirst(sql.type(CountRow)`select count(*)::int as count from audit_log where action = 'long ago'`)
+  let asked = 0
+  const isLeader = () => {
+    asked++
+    return false
+  }
+  const follower = createRetention(db, log, isLeader, 60)
+  const leader = createRetention(db, log, () => true, 60)
+  try {
+    await follower.start()
+    while (asked <= RETENTION_STEPS.length) assert.equal(await old(), 450)
+    await follower.stop()
+    assert.equal(await old(), 450)
+    await leader.start()
+    const fromMs = performance.now()
+    while ((await old()) > 0) assert.ok(performance.now() - fromMs < 10_000, 'it is still there')
+  } finally {
+    await Promise.all([follower.stop(), leader.stop()])
+  }
 })

@@ -160,10 +160,11 @@ test('the gateway’s role cannot switch row level security off, nor read a key�
   assert.equal(await count(gateway, 'api_keys'), 0)
 })
 
-test('what was done cannot be changed or taken away, by nobody', async () => {
+test('what was done cannot be changed or taken away, by nobody, before its time', async () => {
   await admin.query(
     sql.unsafe`insert into audit_log (account_id, actor_kind, actor_id, actor_name, action) values (${make.accountId}, 'key', 'key_x', 'x', 'test')`,
   )
+  const deeds = await count(admin, 'audit_log')
   for (const statement of [sql.unsafe`update audit_log set action = 'else'`, sql.unsafe`delete from audit_log`, sql.unsafe`truncate audit_log`])
     await assert.rejects(admin.query(statement), /append-only/)
   for (const name of ['gateway', 'scheduler'] as const) {
@@ -176,12 +177,23 @@ test('what was done cannot be changed or taken away, by nobody', async () => {
       sql.unsafe`insert into audit_log (account_id, actor_kind, actor_id, actor_name, action, at) values (${make.accountId}, 'key', 'key_x', 'x', 'test', '2000-01-01')`,
       sql.unsafe`alter table audit_log disable trigger append_only`,
       sql.unsafe`drop trigger append_only on audit_log`,
+      sql.unsafe`with on_ as (select set_config('rgrid.expire_audit', 'on', true)) delete from audit_log using on_`,
     ])
       await assert.rejects(db.query(statement), /permission denied|must be owner/, name)
+    const expire = sql.unsafe`select rgrid_expire_audit(29, 100)`
+    await assert.rejects(db.query(expire), name === 'gateway' ? /permission denied/ : /kept for 30 days at least/)
+    if (name === 'scheduler') await db.query(sql.unsafe`select rgrid_expire_audit(30, 100)`)
     if (pool !== gateway) await pool.end()
   }
+  assert.equal(await count(admin, 'audit_log'), deeds, 'all are younger')
+  await assert.rejects(admin.query(sql.unsafe`delete from audit_log`), /append-only/)
   const foreign = sql.unsafe`insert into audit_log (account_id, actor_kind, actor_id, actor_name, action) values (${stranger}, 'key', 'key_x', 'x', 'test')`
   await assert.rejects(accountDb(gateway, make.accountId).query(foreign), /row-level security/)
+  const ofNone = sql.unsafe`insert into audit_log (account_id, actor_kind, actor_id, actor_name, action) values (null, 'operator', 'key_x', 'x', 'test')`
+  await assert.rejects(accountDb(gateway, make.accountId).query(ofNone), /row-level security/)
+  await operatorDb(gateway).query(ofNone)
+  assert.equal(await count(operatorDb(gateway), 'audit_log'), deeds + 1)
+  assert.equal(await count(accountDb(gateway, make.accountId), 'audit_log'), deeds, 'what is of no account is no tenant’s')
   assert.ok((await tables()).includes('audit_log'))
 })
 
