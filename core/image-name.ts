@@ -15,10 +15,19 @@ export function imageName(reference: string): ImageName {
   const name = reference.replace(/@.*$/, '').replace(/:[^:/]*$/, '')
   const slash = name.indexOf('/')
   const first = slash === -1 ? '' : name.slice(0, slash)
-  const isHost = /[.:A-Z]/.test(first) || first === 'localhost'
+  const isHost = isRegistryHost(first)
   const registry = isHost ? registryServer(first) : DOCKER_HUB
   const path = isHost ? name.slice(slash + 1) : name
   return { registry, repository: `${registry}/${registry === DOCKER_HUB && !path.includes('/') ? `library/${path}` : path}` }
+}
+
+/** Whether a reference says itself which registry it is in: `ghcr.io/acme/tool` and `docker.io/acme/tool` do, `acme/tool` does not. */
+export function namesRegistry(reference: string): boolean {
+  return isRegistryHost(reference.includes('/') ? reference.replace(/\/.*$/, '') : '')
+}
+
+function isRegistryHost(first: string): boolean {
+  return /[.:A-Z]/.test(first) || first === 'localhost'
 }
 
 /** The one name of an image by which two references to the same tag, or the same digest, can be compared: `docker.io/library/alpine:3.20`. */

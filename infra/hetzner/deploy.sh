@@ -18,8 +18,14 @@ ssh "$host" 'cloud-init status --wait > /dev/null; code=$?; [ $code -eq 0 ] || [
 say "copying the tree"
 rsync -a --delete --exclude .git --exclude .rgrid --exclude node_modules --exclude coverage ./ "$host:/opt/rgrid/"
 
+say "looking after the settings"
+ssh "$host" /opt/rgrid/infra/hetzner/check-settings.sh
+
 say "building the images there"
 ssh "$host" 'cd /opt/rgrid && npm run --silent setup && node_modules/.bin/node infra/docker/build.ts'
+
+say "looking after the image that nodes load"
+ssh "$host" /opt/rgrid/infra/hetzner/node-runner-archive.sh
 
 # The token of Hetzner goes over standard input: it stands in no argument, no history and no state of Terraform's.
 if ! ssh "$host" 'test -s /etc/rgrid/hcloud-token'; then

@@ -2,8 +2,10 @@ import { POWER_OFF_STATUS } from '#core/node.ts'
 import type { BootFile } from './user-data.ts'
 
 const METADATA = '169.254.169.254'
+const RUNNER_IMAGE_SCRIPT = '/usr/local/sbin/rgrid-image'
 
-const root = (path: string, permissions: string, lines: readonly string[]): BootFile => ({
+/** A file of root's, of these lines. */
+export const root = (path: string, permissions: string, lines: readonly string[]): BootFile => ({
   path,
   permissions,
   owner: 'root:root',
@@ -28,7 +30,7 @@ export function engineFiles(): BootFile[] {
     root('/usr/local/sbin/rgrid-engine', '0755', [
       '#!/bin/sh',
       'set -eu',
-      'if command -v dockerd && command -v docker && command -v iptables; then exit 0; fi',
+      'if command -v dockerd && command -v docker && command -v iptables && command -v curl; then exit 0; fi',
       'export DEBIAN_FRONTEND=noninteractive',
       // The network may still be on its way up.
       'for pause in 2 5 10 20 0; do',
@@ -75,37 +77,44 @@ export function metadataFiles(): BootFile[] {
   ]
 }
 
-/** gVisor (https://gvisor.dev/docs/user_guide/install/) as what containers run under, unless they say otherwise. */
-export function gvisorFiles(): BootFile[] {
-  return [
-    root('/usr/local/sbin/rgrid-gvisor', '0755', [
-      '#!/bin/sh',
-      'set -eu',
-      'if ! command -v runsc; then',
-      '  base="https://storage.googleapis.com/gvisor/releases/release/latest/$(uname -m)"',
-      '  cd "$(mktemp -d)"',
-      '  for file in runsc containerd-shim-runsc-v1; do',
-      '    curl --fail --silent --show-error --location --retry 5 --remote-name "$base/$file" --remote-name "$base/$file.sha512"',
-      '    sha512sum --check --quiet "$file.sha512"',
-      '    install -m 0755 "$file" /usr/local/bin/',
-      '  done',
-      'fi',
-      // Only now: an engine whose default runtime is missing starts nothing.
-      'mkdir -p /etc/docker',
-      'cat > /etc/docker/daemon.json <<END',
-      '{"runtimes": {"runsc": {"path": "$(command -v runsc)"}}, "default-runtime": "runsc"}',
-      'END',
-      'systemctl restart docker.service',
-    ]),
-  ]
+/**
+ * Loads the node-runner's image where the machine's image lacks it: from the archive (`docker save`) at this address, which is
+ * trusted as the gateway's is, by HTTPS. Ends with an error, and is tried again by the unit, unless the image is there afterwards.
+ */
+export function runnerImageFile(image: string, archiveUrl: string): BootFile {
+  return root(RUNNER_IMAGE_SCRIPT, '0755', [
+    '#!/bin/sh',
+    'set -eu',
+    `has_image() { docker image inspect ${image} > /dev/null 2>&1; }`,
+    'if has_image; then exit 0; fi',
+    // Not in /tmp, which may be memory.
+    'archive=$(mktemp -p /var/tmp)',
+    `trap 'rm -f "$archive"' EXIT`,
+    `curl --fail --silent --show-error --proto =https --retry 5 --max-time 600 --output "$archive" ${archiveUrl}`,
+    'docker load --quiet --input "$archive"',
+    `has_image || { echo "the archive does not hold ${image}" >&2; exit 1; }`,
+  ])
+}
+
+/** How the node-runner is started. */
+export interface RunnerStart {
+  image: string
+  envPath: string
+  /** Whether it may be pulled, as it names its registry: without one anybody could have that name at Docker Hub. */
+  pull: boolean
+  /** Whether the script of `runnerImageFile` brings it. */
+  load: boolean
+  /** The runtime that jobs must run under: with another one as the engine's default the runner does not start. */
+  jobRuntime: string | null
 }
 
 /**
  * The unit of the node-runner: its container as compose.yaml has it, with the engine's plain runtime whatever jobs run under.
  * One that ends with the power-off status, or starts in vain for ten minutes, has no control plane: the machine goes off.
  */
-export function runnerUnit(image: string, envPath: string): BootFile {
+export function runnerUnit({ image, envPath, pull, load, jobRuntime }: RunnerStart): BootFile {
   const options = [
+    ...(pull ? [] : ['--pull never']),
     '--rm --name rgrid-node --runtime runc --network host --stop-timeout 60',
     '--cap-drop ALL --cap-add SYS_ADMIN --cap-add NET_ADMIN --cap-add NET_RAW --cap-add CHOWN --cap-add DAC_OVERRIDE --cap-add FOWNER',
     '--device-cgroup-rule "b 7:* rmw" --device-cgroup-rule "c 10:237 rmw"',
@@ -126,6 +135,8 @@ export function runnerUnit(image: string, envPath: string): BootFile {
     '',
     '[Service]',
     'ExecStartPre=/bin/mkdir -p -m 0700 /var/lib/rgrid/node',
+    ...(jobRuntime === null ? [] : [`ExecStartPre=/bin/sh -c '[ "$$(docker info --format {{.DefaultRuntime}})" = ${jobRuntime} ]'`]),
+    ...(load ? [`ExecStartPre=${RUNNER_IMAGE_SCRIPT}`] : []),
     'ExecStartPre=-/usr/bin/docker rm -f rgrid-node',
     `ExecStart=/usr/bin/docker run ${options.join(' \\\n  ')} \\\n  ${image}`,
     'ExecStop=/usr/bin/docker stop rgrid-node',
@@ -133,7 +144,7 @@ export function runnerUnit(image: string, envPath: string): BootFile {
     `RestartPreventExitStatus=${POWER_OFF_STATUS}`,
     'Restart=always',
     'RestartSec=10',
-    // A pull may take its time.
+    // The image may take its time.
     'TimeoutStartSec=900',
     'TimeoutStopSec=90',
     '',

@@ -1,11 +1,15 @@
 import { stringify } from 'yaml'
-import { engineFiles, gvisorFiles, metadataFiles, quietAptFiles, runnerUnit } from './boot-files.ts'
+import { namesRegistry } from '#core/image-name.ts'
+import { engineFiles, metadataFiles, quietAptFiles, runnerImageFile, runnerUnit } from './boot-files.ts'
+import { GVISOR_RUNTIME, gvisorFiles } from './gvisor-files.ts'
 
 /** What all machines of an installation boot with. */
 export interface BootSettings {
   /** The gateway, as the machine reaches it. */
   apiUrl: string
   runnerImage: string
+  /** Address of an archive with that image, for machines that lack it; only used when the image names no registry. Null: there is none. */
+  runnerArchiveUrl: string | null
   gvisor: boolean
   /** Out of touch for so long, it switches itself off; 0: never. */
   deadmanMinutes: number
@@ -41,13 +45,17 @@ export const NODE_ENV_PATH = '/etc/rgrid/node.env'
  */
 export function userData(facts: BootFacts): string {
   checkFacts(facts)
+  const pull = namesRegistry(facts.runnerImage)
+  const archiveUrl = pull ? null : facts.runnerArchiveUrl
+  const jobRuntime = facts.gvisor ? GVISOR_RUNTIME : null
   const files: BootFile[] = [
     { path: NODE_ENV_PATH, permissions: '0600', owner: 'root:root', content: nodeEnv(facts) },
     ...quietAptFiles(),
     ...engineFiles(),
     ...metadataFiles(),
     ...(facts.gvisor ? gvisorFiles() : []),
-    runnerUnit(facts.runnerImage, NODE_ENV_PATH),
+    ...(archiveUrl === null ? [] : [runnerImageFile(facts.runnerImage, archiveUrl)]),
+    runnerUnit({ image: facts.runnerImage, envPath: NODE_ENV_PATH, pull, load: archiveUrl !== null, jobRuntime }),
   ]
   const document = {
     package_update: false,
@@ -61,7 +69,7 @@ export function userData(facts: BootFacts): string {
       ...(facts.gvisor ? [['/usr/local/sbin/rgrid-gvisor']] : []),
       ['systemctl', 'daemon-reload'],
       ['systemctl', 'enable', 'rgrid-metadata.service', 'rgrid-node.service'],
-      // Not waited for: it takes a pull, and the end of cloud-init must not.
+      // Not waited for: it takes the image, and the end of cloud-init must not.
       ['systemctl', 'start', '--no-block', 'rgrid-node.service'],
     ],
   }
@@ -96,6 +104,8 @@ const RULES: { readonly [Name in keyof BootFacts]?: RegExp } = {
   pool: /^[a-z0-9-]{1,32}$/,
   // Host, path, tag, digest; no more than a reference may have, and nothing that a shell or systemd would read (`$`, `%`, space).
   runnerImage: /^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,254}$/,
+  // Likewise.
+  runnerArchiveUrl: /^(null|https:\/\/[A-Za-z0-9.-]+(:\d+)?\/[A-Za-z0-9._~/-]*)$/,
 }
 
 function checkFacts(facts: BootFacts): void {

@@ -11,7 +11,7 @@ variable "location" {
   default = "fsn1"
 }
 
-# The smallest disk that nodes may have decides: a snapshot does not boot on a smaller one. cax11 makes one for Arm.
+# The smallest disk that nodes may have decides: a snapshot does not boot on a smaller one. cax11 makes one for Arm, which needs an image of an Arm control server.
 variable "server_type" {
   type    = string
   default = "cx23"

@@ -18,7 +18,7 @@ gunzip -c /root/node-runner.tar.gz | docker load
 rm /root/node-runner.tar.gz
 for image in $IMAGES; do docker pull -q "$image"; done
 
-# A node lives for an hour: nothing is upgraded under a job.
+# A node lives for hours: nothing is upgraded under a job.
 systemctl disable --now apt-daily.timer apt-daily-upgrade.timer
 apt-get purge -qy unattended-upgrades || true
 

@@ -1,4 +1,8 @@
 locals {
+  # As Docker has it: what is before the first / is a host when only a host can be called so.
+  runner_in_registry = can(regex("^([^/]*[.:A-Z][^/]*|localhost)/", var.node_runner_image))
+  arch_of_types      = { for type in toset(concat(var.node_types, [var.control_type])) : type => startswith(type, "cax") ? "arm64" : "amd64" }
+
   s3_domain   = "s3.${var.domain}"
   s3_external = var.object_storage == "external"
   # Read by compose (infra/hetzner/compose.hetzner.yaml). Nothing here is secret: user data can be read on the machine itself.
@@ -12,6 +16,7 @@ locals {
     HCLOUD_TYPES         = join(",", var.node_types)
     HCLOUD_LOCATIONS     = join(",", var.node_locations)
     HCLOUD_IMAGE         = var.node_image
+    IMAGE_ARCH           = var.node_arch
     HCLOUD_NETWORK       = hcloud_network.main.name
     HCLOUD_IPV4          = tostring(var.ipv4_nodes)
     NODE_RUNNER_IMAGE    = var.node_runner_image
@@ -65,7 +70,7 @@ resource "hcloud_server" "control" {
     alias_ips = []
   }
   user_data = templatefile("${path.module}/control.yaml.tftpl", {
-    settings      = local.settings
+    settings      = merge(var.settings, local.settings)
     volume_device = hcloud_volume.data.linux_device
   })
 
@@ -75,6 +80,18 @@ resource "hcloud_server" "control" {
     precondition {
       condition     = alltrue([for place in var.node_locations : lookup(local.network_zones, place, "") == local.network_zone])
       error_message = "node_locations must be in the network zone of location (${local.network_zone}): nodes reach NATS over the private network."
+    }
+    precondition {
+      condition     = anytrue([for type in var.node_types : local.arch_of_types[type] == var.node_arch])
+      error_message = "node_types must name a type of node_arch (${var.node_arch}): cax… are arm64, all others amd64."
+    }
+    precondition {
+      condition     = local.runner_in_registry || can(regex("^[0-9]+$", var.node_image)) || local.arch_of_types[var.control_type] == var.node_arch
+      error_message = "control_type (${var.control_type}) must be of node_arch (${var.node_arch}), as it builds the image of nodes; else name one in a registry (node_runner_image), or a snapshot (node_image)."
+    }
+    precondition {
+      condition     = length(setintersection(keys(var.settings), keys(local.settings))) == 0
+      error_message = "settings must not repeat what variables of their own set: ${join(", ", setintersection(keys(var.settings), keys(local.settings)))}."
     }
     precondition {
       condition     = !local.s3_external || alltrue([for value in values(var.external_s3) : value != ""])

@@ -44,23 +44,33 @@ variable "node_locations" {
 }
 
 variable "node_types" {
-  description = "Types of nodes, in the order to be tried. cax… are Arm, for images that have it."
+  description = "Types of nodes, in the order to be tried. cax… are Arm: they are bought with node_arch = arm64, and the others are not."
   type        = list(string)
-  default     = ["cx23", "cx33", "cpx22", "cax21"]
+  default     = ["cx23", "cx33", "cpx22"]
   validation {
     condition     = length(var.node_types) > 0
     error_message = "node_types must name at least one type."
   }
 }
 
+variable "node_arch" {
+  description = "Architecture of nodes, and of the images of jobs: amd64 or arm64. With arm64 the control server should be Arm, too (control_type = cax21), as it builds the image of nodes."
+  type        = string
+  default     = "amd64"
+  validation {
+    condition     = contains(["amd64", "arm64"], var.node_arch)
+    error_message = "node_arch must be amd64 or arm64."
+  }
+}
+
 variable "node_image" {
-  description = "Image that nodes boot from: debian-13, or the id of a snapshot (infra/hetzner/snapshot), which is ready much sooner."
+  description = "Image that nodes boot from: debian-13, or the id of a snapshot of node_arch (infra/hetzner/snapshot), which is ready much sooner."
   type        = string
   default     = "debian-13"
 }
 
 variable "node_runner_image" {
-  description = "Container image of the node-runner, in a registry that nodes reach. Not needed where the snapshot holds it."
+  description = "Container image of the node-runner. Without a registry in its name it is built on the control server, which nodes load it from; with one (ghcr.io/…) nodes pull it."
   type        = string
   default     = "rgrid/node-runner:0.1.0"
 }
@@ -82,6 +92,16 @@ variable "max_euros_per_hour" {
   validation {
     condition     = var.max_euros_per_hour > 0
     error_message = "max_euros_per_hour must be more than 0."
+  }
+}
+
+variable "settings" {
+  description = "More settings of the scheduler, by their names in docs/CONFIGURATION.md without RGRID_, such as { MIN_NODES = \"1\" }. Written once; later they are changed in /etc/rgrid/rgrid.env."
+  type        = map(string)
+  default     = {}
+  validation {
+    condition     = alltrue([for name, value in var.settings : can(regex("^[A-Z][A-Z0-9_]*$", name)) && can(regex("^[!-~ ]*$", value))])
+    error_message = "settings must be a map of names such as MIN_NODES to values of one line."
   }
 }
 

@@ -75,7 +75,7 @@ async function anOrder(): Promise<Order> {
   await gateway.admin.query(sql.unsafe`
     insert into nodes (id, name, pool, state, slots, memory_bytes, provider, server_type, location, arch)
     values (${nodeId}, ${name}, 'default', 'booting', 2, ${2 ** 30}, 'local', 'local', 'here', 'amd64')`)
-  const boot = { apiUrl, runnerImage: 'rgrid/node-runner:0.1.0', gvisor: false, deadmanMinutes: 30 }
+  const boot = { apiUrl, runnerImage: 'rgrid/node-runner:0.1.0', runnerArchiveUrl: null, gvisor: false, deadmanMinutes: 30 }
   const token = await createEnrolmentToken(gateway.admin, 120, nodeId)
   const data = userData({ ...boot, token, name, pool: 'default', slots: 2, memoryBytes: 2 ** 30 })
   return { nodeId, name, pool: 'default', serverType: 'local', location: 'here', userData: data }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { imageName, registryServer } from '#core/image-name.ts'
+import { imageName, namesRegistry, registryServer } from '#core/image-name.ts'
 
 const HEX = 'a'.repeat(64)
 const NAMES: Record<string, [string, string]> = {
@@ -27,4 +27,10 @@ test('a registry is known by one name, however it is written', () => {
   for (const text of ['docker.io', 'https://index.docker.io/v1/', 'registry-1.docker.io', 'Docker.IO']) assert.equal(registryServer(text), 'docker.io', text)
   assert.equal(registryServer('https://GHCR.io/acme'), 'ghcr.io')
   assert.equal(registryServer('registry.example.com:5000'), 'registry.example.com:5000')
+})
+
+test('a reference names its registry when its first part can only be a host', () => {
+  for (const reference of ['ghcr.io/acme/tool:1', 'docker.io/acme/tool', 'localhost/tool', 'registry:5000/tool@sha256:0'])
+    assert.ok(namesRegistry(reference), reference)
+  for (const reference of ['tool', 'tool:1.2', 'acme/tool:1.2', 'rgrid/node-runner:0.1.0']) assert.ok(!namesRegistry(reference), reference)
 })

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { existsSync, globSync, readFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { test } from 'node:test'
 import { parse } from 'yaml'
 import { validateJob } from '#core/job/validate.ts'
@@ -25,6 +25,16 @@ test('every document in docs/JOB_SPEC.md and docs/examples is valid', () => {
     const document = parse(text) as { items?: unknown }
     if (document.items === undefined) validateJob(document, RUNTIMES)
     else validateBatch(document, RUNTIMES)
+  }
+})
+
+test('each decision is headed by the number of its file, and stands in the index', () => {
+  const files = globSync('docs/adr/[0-9]*.md', { cwd: root }).sort()
+  for (const [i, file] of files.entries()) {
+    const number = Number(basename(file).slice(0, 4))
+    assert.equal(number, i + 1, `${file}: one number is missing, or taken twice`)
+    assert.match(read(file), new RegExp(`^# ${number}\\. `), `${file} has another number in its heading`)
+    assert.ok(read('docs/adr/README.md').includes(`| [${number}](${basename(file)})`), `${file} is not in docs/adr/README.md`)
   }
 })
 

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { X509Certificate } from 'node:crypto'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
 import { basename, dirname, join, relative } from 'node:path'
 import { after, test } from 'node:test'
 import { parse as parseYaml } from 'yaml'
@@ -34,8 +36,15 @@ interface Module {
   resources: Set<string>
 }
 
+let read: Promise<Module> | undefined
+
 /** All files of the Terraform module, put together as Terraform does. */
-async function readModule(): Promise<Module> {
+function readModule(): Promise<Module> {
+  read ??= parseModule()
+  return read
+}
+
+async function parseModule(): Promise<Module> {
   const module: Module = { text: '', variables: {}, locals: {}, resources: new Set() }
   for (const file of readdirSync(TERRAFORM).filter((name) => name.endsWith('.tf'))) {
     const text = readFileSync(join(TERRAFORM, file), 'utf8')
@@ -127,6 +136,80 @@ test('each variable that the control server sets is one that its process reads',
       for (const variable of variables) assert.ok(variable.replace(/_FILE$/, '') in schema.properties, `${file}: ${name} does not read ${variable}`)
     }
   }
+})
+
+/** What compose itself decides on the control server: where its own services and secrets are, and who provides machines. */
+const NO_SETTINGS = [
+  ...['RGRID_DATABASE_URL', 'RGRID_NATS_URL', 'RGRID_NATS_CA', 'RGRID_NATS_CREDS_FILE', 'RGRID_S3_ACCESS_KEY', 'RGRID_S3_SECRET_KEY'],
+  ...['RGRID_SECRET_KEYS', 'RGRID_CLOUD', 'RGRID_HCLOUD_TOKEN', 'RGRID_LOCAL_SOCKET'],
+]
+
+test('each setting of the scheduler can be set on the control server', () => {
+  const environment = Object.assign(
+    {},
+    ...[join(ROOT, 'compose.yaml'), join(FOLDER, 'compose.hetzner.yaml')].map((path) => servicesOf(path).scheduler?.environment),
+  )
+  const fixed: string[] = []
+  for (const name of Object.keys(SchedulerEnv.properties)) {
+    const value: unknown = environment[name] ?? environment[`${name}_FILE`]
+    assert.ok(value !== undefined, `${name} is not handed to the scheduler, so that nobody can set it`)
+    if (!String(value).includes('${')) fixed.push(name)
+  }
+  assert.deepEqual(fixed.sort(), NO_SETTINGS.sort())
+})
+
+test('compose on the control server has one default of its own, the patience with machines that boot a plain image', () => {
+  const environment = servicesOf(join(FOLDER, 'compose.hetzner.yaml')).scheduler?.environment ?? {}
+  const ownDefaults = Object.entries(environment).filter(([, value]) => /:-[^}]/.test(value))
+  assert.deepEqual(
+    ownDefaults.map(([name]) => name),
+    ['RGRID_ENROL_SECONDS'],
+  )
+})
+
+test('the image that is built on the control server is the one that nodes are told, and Caddy hands it out', async () => {
+  const { variables } = await readModule()
+  const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string }
+  const image = variables.node_runner_image?.[0]?.default
+  assert.equal(image, `rgrid/node-runner:${version}`)
+  assert.equal(SchedulerEnv.properties.RGRID_NODE_RUNNER_IMAGE.default, image)
+  const address = new URL(
+    servicesOf(join(FOLDER, 'compose.hetzner.yaml')).scheduler?.environment?.RGRID_NODE_RUNNER_ARCHIVE?.replace(/\$\{API_DOMAIN\}/, 'host') ?? '',
+  )
+  const [, prefix = '', root = ''] = /handle_path (\S+)\* \{\s+root \* (\S+)/.exec(readFileSync(join(FOLDER, 'Caddyfile'), 'utf8')) ?? []
+  assert.ok(address.pathname.startsWith(prefix))
+  const saved = /file=\$\{2:-(\S+)\}/.exec(readFileSync(join(FOLDER, 'node-runner-archive.sh'), 'utf8'))?.[1]
+  assert.equal(join(mountsOf('caddy').get(root) ?? '', address.pathname.slice(prefix.length)), saved)
+  const deploy = readFileSync(join(FOLDER, 'deploy.sh'), 'utf8')
+  assert.ok(deploy.indexOf('infra/docker/build.ts') < deploy.indexOf('node-runner-archive.sh'))
+})
+
+/** Runs check-settings.sh with an rgrid.env of these lines. */
+function checkSettings(lines: readonly string[]) {
+  const dir = mkdtempSync(join(tmpdir(), 'rgrid-settings-'))
+  try {
+    writeFileSync(join(dir, 'rgrid.env'), lines.map((line) => `${line}\n`).join(''))
+    const { status, stderr } = spawnSync(join(FOLDER, 'check-settings.sh'), [dir], { encoding: 'utf8' })
+    return { status, faults: stderr.replaceAll(dir, 'DIR') }
+  } finally {
+    rmSync(dir, { recursive: true })
+  }
+}
+
+test('what Terraform writes is all read, and so are settings that are added', async () => {
+  const settings = Object.keys((await readModule()).locals.settings as Record<string, string>)
+  const added = ['MIN_NODES', 'IMAGE_ARCH', 'HCLOUD_SPREAD', 'NODE_GVISOR', 'RGRID_LOG_LEVEL', 'RGRID_LEASE_SECONDS', 'CADDY_IMAGE', 'POSTGRES_IMAGE']
+  assert.deepEqual(checkSettings([...settings, ...added].map((name) => `${name}=1`)), { status: 0, faults: '' })
+})
+
+test('settings that nothing reads are named, and what they are called', () => {
+  const { status, faults } = checkSettings(['# a comment', 'MIN_NODE=1', 'RGRID_MAX_NODES=3', 'MAX_NODES=3'])
+  assert.equal(status, 1)
+  assert.equal(
+    faults,
+    'check-settings: MIN_NODE of DIR/rgrid.env is not read by anything\n' +
+      'check-settings: RGRID_MAX_NODES of DIR/rgrid.env is not read: it is called MAX_NODES here\n',
+  )
 })
 
 interface Service {

@@ -10,7 +10,8 @@ const GOLDEN = join(import.meta.dirname, 'user-data.golden.yaml')
 const TOKEN = `rgrid_enrol_${'a'.repeat(40)}`
 const FACTS: BootFacts = {
   apiUrl: 'https://rgrid.example.org/',
-  runnerImage: 'ghcr.io/acme/rgrid-node-runner:0.1.0',
+  runnerImage: 'rgrid/node-runner:0.1.0',
+  runnerArchiveUrl: 'https://rgrid.example.org/boot/node-runner.tar.gz',
   gvisor: false,
   deadmanMinutes: 30,
   token: TOKEN,
@@ -101,21 +102,55 @@ function run(script: string, has: readonly string[]): string {
 
 test('what a snapshot brings along is not installed again', () => {
   const script = file(read(), '/usr/local/sbin/rgrid-engine').content
-  const all = ['dockerd', 'docker', 'iptables']
-  assert.equal(run(script, all), '')
+  const all = ['dockerd', 'docker', 'iptables', 'curl']
+  assert.doesNotMatch(run(script, all), /apt-get/)
   for (const missing of all)
     assert.match(
       run(
         script,
         all.filter((name) => name !== missing),
       ),
-      /^apt-get update .*\napt-get install .*docker\.io/,
+      /^apt-get update .*\napt-get install .*docker\.io/m,
       missing,
     )
   const document = read()
   assert.equal(document.package_update, false)
   assert.equal(document.packages, undefined)
   assert.deepEqual(document.runcmd[0], ['/usr/local/sbin/rgrid-engine'], 'before anything that needs it')
+})
+
+const IMAGE_SCRIPT = '/usr/local/sbin/rgrid-image'
+const unitOf = (change: Partial<BootFacts> = {}) => file(read(change), '/etc/systemd/system/rgrid-node.service').content
+
+test('the runner’s image comes from the archive, and a name without a registry is never looked for at Docker Hub', () => {
+  assert.match(unitOf(), /^ExecStartPre=\/usr\/local\/sbin\/rgrid-image$/m)
+  assert.match(unitOf(), /docker run --pull never /)
+  assert.match(file(read(), IMAGE_SCRIPT).content, /curl .* https:\/\/rgrid\.example\.org\/boot\/node-runner\.tar\.gz$/m)
+})
+
+test('an image that names its registry is pulled from there, one without an archive is on the machine', () => {
+  const pulled = { runnerImage: 'ghcr.io/acme/rgrid-node-runner:0.1.0' }
+  assert.doesNotMatch(unitOf(pulled), /--pull|rgrid-image/)
+  assert.match(unitOf({ runnerArchiveUrl: null }), /--pull never/)
+  for (const change of [pulled, { runnerArchiveUrl: null }]) assert.ok(!read(change).write_files.some(({ path }) => path === IMAGE_SCRIPT))
+})
+
+test('gVisor is of one release with digests of ours, and without it the runner does not start', () => {
+  const script = file(read({ gvisor: true }), '/usr/local/sbin/rgrid-gvisor').content
+  assert.match(script, /releases\/release\/20\d{6}\//)
+  assert.equal([...script.matchAll(/sha256=[0-9a-f]{64} ;;/g)].length, 2)
+  assert.ok(script.indexOf('sha256sum --check') < script.indexOf('install -m'))
+  assert.match(unitOf({ gvisor: true }), /^ExecStartPre=.*DefaultRuntime.* = runsc \]/m)
+  assert.doesNotMatch(unitOf(), /DefaultRuntime/)
+})
+
+test('a file that is not the gVisor of the digest is not installed', () => {
+  const script = file(read({ gvisor: true }), '/usr/local/sbin/rgrid-gvisor').content.replace('#!/bin/sh', '')
+  const fakes = ['curl() { echo other > runsc; }', 'install() { echo installed; }', 'systemctl() { echo started; }', 'uname() { echo x86_64; }'].join('\n')
+  const { status, stdout, stderr } = spawnSync('/bin/bash', ['-c', `PATH=/usr/bin:/bin\n${fakes}\n${script}`], { encoding: 'utf8' })
+  assert.equal(status, 1)
+  assert.equal(stdout, 'runsc: FAILED\n')
+  assert.match(stderr, /1 computed checksum did NOT match/)
 })
 
 test('nothing is upgraded behind a job’s back', () => {
@@ -137,6 +172,16 @@ for (const [fact, values] of Object.entries({
   name: ['', 'a b', 'a\nb', '$(reboot)', 'a'.repeat(64)],
   pool: ['', 'Default', 'a"b'],
   runnerImage: ['', '-v/:/host', 'a b', 'image\nExecStartPre=/bin/evil', 'image%n', '$IMAGE', 'a;b'],
+  runnerArchiveUrl: [
+    '',
+    'http://host/image',
+    'https://host',
+    'https://user:pass@host/image',
+    'https://host/$(reboot)',
+    'https://host/a b',
+    'https://host/a;b',
+    "https://host/'",
+  ],
   apiUrl: ['', 'ftp://x', 'https://user:pass@host', 'https://a\nb', 'http://a b/', 'file:///etc/passwd'],
   slots: [0, -1, 1.5, Number.NaN],
   memoryBytes: [0, 1.5, Number.POSITIVE_INFINITY],
@@ -156,6 +201,7 @@ test('the longest facts fit what a provider takes', () => {
     name: 'n'.repeat(63),
     pool: 'p'.repeat(32),
     runnerImage: 'i'.repeat(255),
+    runnerArchiveUrl: `https://host/${'a'.repeat(255)}`,
     apiUrl: `https://${'h'.repeat(200)}`,
   })
   assert.ok(Buffer.byteLength(text) < MAX_USER_DATA_BYTES / 2)
