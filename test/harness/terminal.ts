@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process'
+import { stripVTControlCharacters } from 'node:util'
 import { commandLine } from '../../cli/command-line.ts'
 
-/** How a command on a terminal ended, and all that the terminal showed. */
+/** How a command on a terminal ended, and all that it wrote there, without control sequences. */
 export interface TerminalResult {
   code: number
   text: string
@@ -25,13 +26,13 @@ export function runOnTerminal(
   let [text, from] = ['', 0]
   child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
     text += chunk
-    const typed = options.type(text.slice(from))
+    const typed = options.type(stripVTControlCharacters(text.slice(from)))
     if (typed === undefined) return
     from = text.length
     child.stdin.write(typed)
   })
   child.stdin.on('error', () => undefined)
   child.on('error', reject)
-  child.on('close', (code) => resolve({ code: code ?? -1, text }))
+  child.on('close', (code) => resolve({ code: code ?? -1, text: stripVTControlCharacters(text) }))
   return promise
 }

@@ -163,10 +163,12 @@ test('a new person on a terminal names the first project, and is asked again unt
     [
       [/has no project yet; you may make the first one, and Ctrl-C makes none\. Its name, such as "default": $/, '\r'],
       [/Its name, such as "default": $/, 'My Project\r'],
-      [/A name is a–z, .* Its name, such as "default": $/s, 'mine\r'],
+      [/A name is a–z, .* Its name, such as "default": $/s, 'mime\x7f\x7fne\r'],
     ],
   )
   assert.equal(code, 0, text)
+  // Whoever corrects what they type still sees what was asked: the line is written anew.
+  assert.match(text, /neither first nor last\. Its name, such as "default": mim/)
   await assertKept('mine')
 })
 
