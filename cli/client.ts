@@ -43,7 +43,8 @@ export function createClient(profile: Profile): Client {
   let slug: Promise<string> | undefined
 
   async function request(method: string, path: string, init: RequestInit): Promise<Response> {
-    const headers = { authorization: `Bearer ${profile.apiKey}`, ...(init.headers as Record<string, string>) }
+    const account = profile.account === undefined ? {} : { 'x-rgrid-account': profile.account }
+    const headers = { authorization: `Bearer ${profile.apiKey}`, ...account, ...(init.headers as Record<string, string>) }
     const response = await fetch(`${profile.apiUrl}${path}`, { method, redirect: 'manual', ...init, headers }).catch((error: unknown) => {
       throw awayError(error, profile)
     })

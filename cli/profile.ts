@@ -3,10 +3,12 @@ import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { UsageError } from './usage-error.ts'
 
-/** Where the API is and with which key. */
+/** Where the API is and with which key, or token of a person. */
 export interface Profile {
   apiUrl: string
   apiKey: string
+  /** Of a token: the id of the account that it is to speak for. */
+  account?: string
   /** Where it was found, for messages. */
   source: string
 }

@@ -24,11 +24,18 @@ export function openQuestions(): Questions {
       done()
     },
   })
+  // Where a long question wraps.
+  Object.defineProperty(shown, 'columns', { get: () => process.stderr.columns })
   const lines = createInterface({ input: process.stdin, output: shown, terminal: isTerminal })
   lines.on('SIGINT', () => process.exit(130))
   const read = lines[Symbol.asyncIterator]()
+  const ask = (question: string) => {
+    // Whoever corrects what they type has the line written anew, and the question stays.
+    lines.setPrompt(question)
+    lines.prompt(true)
+  }
   const answer = async (question: string, secret: boolean) => {
-    if (isTerminal) process.stderr.write(question)
+    if (isTerminal) ask(question)
     muted = secret
     const next = await read.next()
     muted = false

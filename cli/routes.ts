@@ -1,4 +1,5 @@
 import { type Static, type TSchema, Type } from '@sinclair/typebox'
+import { MeView, NewProjectBody, NewProjectView } from '#core/account-api.ts'
 import { ArtifactList, BatchView, CancelResult, FileRequest, FileView, JobDetail, JobPage, JobView, ProjectList } from '#core/api.ts'
 import { BatchSpec } from '#core/batch.ts'
 import { CostQuery, CostReport, Estimate, EstimateQuery, NodeCostQuery, NodeCostReport } from '#core/cost-api.ts'
@@ -37,7 +38,9 @@ const Nothing = Type.Null()
 
 /** The calls that the command line makes, by method and path, with the schemas that the gateway checks with. */
 export const ROUTES = {
+  'GET /v1/me': { answer: MeView },
   'GET /v1/projects': { query: PlainPage, answer: ProjectList },
+  'POST /v1/projects': { body: NewProjectBody, answer: NewProjectView, idempotent: true },
   'GET /v1/projects/:slug/keys': { query: PlainPage, answer: KeyList },
   'POST /v1/projects/:slug/keys': { body: NewKeyBody, answer: NewKeyView, idempotent: true },
   'GET /v1/keys/:id': { answer: KeyView },

@@ -1,16 +1,19 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { ROLES } from './access.ts'
-import { maybe, pageOf, Time } from './api.ts'
+import { maybe, ProjectView, pageOf, Time } from './api.ts'
+import { NewKeyView } from './key-api.ts'
 
 const strict = { additionalProperties: false } as const
 const RoleWord = Type.Union(ROLES.map((role) => Type.Literal(role)))
 const DisplayName = Type.String({ minLength: 1, maxLength: 100, pattern: '^[^\\u0000-\\u001f\\u007f]+$' })
 
+const AccountKind = Type.Union([Type.Literal('personal'), Type.Literal('organisation')])
+
 /** An account: what projects, people and limits belong to. */
 export const AccountView = Type.Object({
   id: Type.String(),
   name: Type.String(),
-  kind: Type.Union([Type.Literal('personal'), Type.Literal('organisation')]),
+  kind: AccountKind,
   createdAt: Time,
 })
 /** See the schema of the same name. */
@@ -18,6 +21,16 @@ export type AccountView = Static<typeof AccountView>
 
 /** What of an account may be changed. */
 export const AccountChange = Type.Object({ name: DisplayName }, strict)
+
+/** An account that a person is a member of. */
+export const OwnAccount = Type.Object({
+  id: Type.String(),
+  name: Type.String(),
+  kind: AccountKind,
+  role: maybe(Type.Union(RoleWord.anyOf, { description: 'null: a member of single projects only.' })),
+})
+/** See the schema of the same name. */
+export type OwnAccount = Static<typeof OwnAccount>
 
 /** Whom a credential speaks for, and what it may do. */
 export const MeView = Type.Object({
@@ -28,9 +41,7 @@ export const MeView = Type.Object({
   project: maybe(Type.String({ description: 'The slug of the project that a key is for.' })),
   role: maybe(RoleWord),
   scopes: Type.Array(Type.String({ description: 'Of a key.' })),
-  accounts: Type.Array(Type.Object({ id: Type.String(), name: Type.String(), role: maybe(RoleWord) }), {
-    description: 'The accounts that a person is a member of; the header X-RGrid-Account chooses one.',
-  }),
+  accounts: Type.Array(OwnAccount, { description: 'The accounts that a person is a member of; the header X-RGrid-Account chooses one.' }),
 })
 /** See the schema of the same name. */
 export type MeView = Static<typeof MeView>
@@ -110,6 +121,9 @@ export const NewProjectBody = Type.Object(
   },
   strict,
 )
+
+/** A project that was just made, with its first API key, whole this once. */
+export const NewProjectView = Type.Composite([ProjectView, Type.Object({ apiKey: NewKeyView })])
 
 /** Who did what to which object, from where. */
 export const AuditEntry = Type.Object({

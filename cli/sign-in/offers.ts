@@ -3,8 +3,7 @@ import { RGridError } from '#core/errors.ts'
 import { isSecureUrl } from '#core/secure-url.ts'
 import { type Login, SignInView } from '#core/sign-in-api.ts'
 import type { Questions } from '../questions.ts'
-import { shown } from '../terminal-text.ts'
-import { UsageError } from '../usage-error.ts'
+import { chooseOne } from './choose.ts'
 
 const DEADLINE_MS = 20_000
 
@@ -28,22 +27,5 @@ export async function findLogins(apiUrl: string): Promise<Login[]> {
 
 /** The login that the user means: `wanted`, or the only one, or the one they name. Throws a UsageError. */
 export async function chooseLogin(logins: readonly Login[], wanted: string | undefined, questions: Questions): Promise<Login> {
-  return chooseOne(logins, (login) => login.issuer, { wanted, option: '--issuer', what: 'issuer' }, questions)
-}
-
-/** One of several by its name, asked for when it is not given; the names are strangers' words. Throws a UsageError. */
-export async function chooseOne<T>(
-  items: readonly T[],
-  nameOf: (item: T) => string,
-  by: { wanted: string | undefined; option: string; what: string },
-  questions: Questions,
-): Promise<T> {
-  const names = items.map((item) => shown(nameOf(item))).join(', ')
-  const [only] = items
-  if (by.wanted === undefined && items.length === 1 && only !== undefined) return only
-  if (by.wanted === undefined && !questions.isTerminal) throw new UsageError(`there are several; name one with ${by.option}: ${names}`)
-  const name = by.wanted ?? (await questions.ask(`Which ${by.what}? (${names}) `))
-  const found = items.find((item) => nameOf(item) === name)
-  if (found === undefined) throw new UsageError(`there is no ${by.what} "${name}"; there is: ${names}`)
-  return found
+  return chooseOne({ items: logins, namesOf: ({ issuer }) => [issuer], wanted, option: '--issuer', what: 'issuer' }, questions)
 }

@@ -1,13 +1,15 @@
-import { hostname } from 'node:os'
-import { RGridError } from '#core/errors.ts'
 import type { Login } from '#core/sign-in-api.ts'
 import { createClient } from '../client.ts'
+import { commandLine } from '../command-line.ts'
 import type { Printer } from '../print.ts'
 import type { Questions } from '../questions.ts'
+import { shown } from '../terminal-text.ts'
+import { chooseAccount, readMe } from './account.ts'
 import { openBrowser } from './browser.ts'
 import { signInByBrowser } from './code-flow.ts'
 import { signInByDevice } from './device-flow.ts'
-import { chooseLogin, chooseOne } from './offers.ts'
+import { chooseLogin } from './offers.ts'
+import { makeProjectKey } from './project-key.ts'
 
 /** How to sign in. */
 export interface SignInOptions {
@@ -16,23 +18,33 @@ export interface SignInOptions {
   /** With a code on another device, instead of the browser here. */
   isDevice: boolean
   issuer: string | undefined
+  /** The account by name or id, and the project by slug, where they are given. */
+  account: string | undefined
   project: string | undefined
   env: NodeJS.ProcessEnv
 }
 
 /**
- * Signs a person in and makes a key for a project with the token, which is used for this alone and kept nowhere. Resolves
- * with the key. Throws an RGridError or a UsageError.
+ * Signs a person in and makes a key with the token, which is used for this alone and kept nowhere: for a project of an account
+ * of theirs, which they choose, and may make. Resolves with the key. Throws an RGridError or a UsageError.
  */
 export async function signInForKey(options: SignInOptions, print: Printer, questions: Questions): Promise<string> {
   const login = await chooseLogin(options.logins, options.issuer, questions)
   const token = options.isDevice ? await byDevice(login, print) : await byBrowser(login, print, options.env)
-  print.say('signed in')
-  const client = createClient({ apiUrl: options.apiUrl, apiKey: token, source: 'the sign-in' })
-  const project = options.project ?? (await chooseProject(await Array.fromAsync(client.all('GET /v1/projects')), questions))
-  const name = `rgrid init on ${hostname()}`.slice(0, 60)
-  const { key } = await client.call('POST /v1/projects/:slug/keys', { params: { slug: project }, body: { name } })
-  return key
+  const profile = { apiUrl: options.apiUrl, apiKey: token, source: 'the sign-in' }
+  const me = await readMe(profile, options.account)
+  print.say(`signed in as ${shown(me.name)}`)
+  const account = await chooseAccount(me.accounts, options.account, questions)
+  const client = createClient({ ...profile, account: account.id })
+  const commandFor = (slug: string) => commandAgain(options, me.accounts.length > 1 ? account.id : undefined, slug)
+  return makeProjectKey(client, { account, wanted: options.project, commandFor }, print, questions)
+}
+
+/** The command line that does the same for this account and project. */
+function commandAgain({ apiUrl, isDevice, issuer }: SignInOptions, accountId: string | undefined, project: string): string {
+  const given = (name: string, value: string | undefined) => (value === undefined ? [] : [name, value])
+  const how = [...(isDevice ? ['--device'] : []), ...given('--issuer', issuer)]
+  return commandLine(['rgrid', 'init', '--url', apiUrl, ...how, ...given('--account', accountId), '--project', project])
 }
 
 function byBrowser(login: Login, print: Printer, env: NodeJS.ProcessEnv): Promise<string> {
@@ -49,10 +61,4 @@ function byDevice(login: Login, print: Printer): Promise<string> {
       print.say(`Open ${url} on any device and enter the code\n\n  ${code}\n${direct}`)
     },
   })
-}
-
-async function chooseProject(items: readonly { slug: string }[], questions: Questions): Promise<string> {
-  if (items.length === 0) throw new RGridError('not_found', 'you are a member of no project yet; ask an owner of one to let you in')
-  const project = await chooseOne(items, (item) => item.slug, { wanted: undefined, option: '--project', what: 'project' }, questions)
-  return project.slug
 }

@@ -28,6 +28,8 @@ const GRACE_MS = 3000
 const FIRST_PAUSE_MS = 3000
 const GROWTH = 1.5
 const MAX_PAUSE_MS = 30_000
+/** Whatever an answer asks for: a timer takes no more than 24 days. */
+const MAX_ASKED_PAUSE_MS = 3_600_000
 
 /** See the interface. It never rejects: whoever follows a job gets its output whether or not somebody can say why it waits. */
 export function createTeller(options: TellerOptions): Teller {
@@ -46,10 +48,10 @@ export function createTeller(options: TellerOptions): Teller {
   }
 }
 
-/** How long to wait before it is asked, when it was so many times already; longer when the gateway says so. In milliseconds. */
+/** How long to wait before it is asked, when it was so many times already; longer, up to an hour, when the gateway says so. In milliseconds. */
 export function pauseMs(asked: number, retryAfterSeconds: number): number {
   const ownMs = asked === 0 ? GRACE_MS : Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * GROWTH ** (asked - 1))
-  const ms = Math.max(ownMs, retryAfterSeconds * 1000)
+  const ms = Math.max(ownMs, Math.min(retryAfterSeconds * 1000, MAX_ASKED_PAUSE_MS))
   // A hundred that wait together shall not ask together.
   return ms * (1 + Math.random() / 4)
 }

@@ -5,14 +5,17 @@ import { EXAMPLE, json, type Operation } from './operation.ts'
 
 const ACCOUNT: AccountView = { id: EXAMPLE.account, name: 'Example Ltd', kind: 'organisation', createdAt: '2026-11-01T08:00:00.000Z' }
 const ME: MeView = {
-  kind: 'key',
-  id: EXAMPLE.key,
-  name: 'ci',
+  kind: 'user',
+  id: EXAMPLE.user,
+  name: 'ada@example.com',
   account: ACCOUNT,
-  project: 'default',
-  role: null,
-  scopes: ['jobs:read', 'jobs:write', 'logs:read'],
-  accounts: [],
+  project: null,
+  role: 'admin',
+  scopes: [],
+  accounts: [
+    { id: 'acc_01m84q3c1rfkp9jw2ezb7d5h8v', name: 'Ada', kind: 'personal', role: 'owner' },
+    { id: EXAMPLE.account, name: ACCOUNT.name, kind: ACCOUNT.kind, role: 'admin' },
+  ],
 }
 const MEMBER: MemberView = {
   userId: EXAMPLE.user,

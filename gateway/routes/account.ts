@@ -13,9 +13,9 @@ export const accountRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app
     const caller = callerOf(request)
     const accounts = new Map<string, MeView['accounts'][number]>()
     const vouching = { accountId: vouchedFor(caller), graceSeconds: deps.organisationGraceSeconds }
-    for (const { accountId, accountName, projectId, role } of caller.kind === 'user' ? await membershipsOf(deps.pool, caller.id, vouching) : []) {
+    for (const { accountId, accountName, accountKind, projectId, role } of caller.kind === 'user' ? await membershipsOf(deps.pool, caller.id, vouching) : []) {
       const own = accounts.get(accountId)?.role ?? null
-      accounts.set(accountId, { id: accountId, name: accountName, role: projectId === null ? role : own })
+      accounts.set(accountId, { id: accountId, name: accountName, kind: accountKind, role: projectId === null ? role : own })
     }
     const { kind, id, name, role, project, scopes } = caller
     const account = await readAccount(dbOf(request), caller.accountId)

@@ -1,10 +1,9 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
 import { scopesOfRole } from '#core/access.ts'
-import { NewProjectBody } from '#core/account-api.ts'
+import { NewProjectBody, NewProjectView } from '#core/account-api.ts'
 import { ProjectChange, ProjectList, ProjectView } from '#core/api.ts'
 import { RGridError } from '#core/errors.ts'
-import { NewKeyView } from '#core/key-api.ts'
 import { PlainPage } from '#core/list-api.ts'
 import { createKey, readKey } from '#store/api-keys.ts'
 import { changeProject, createProject, deleteProject, listProjects, readProject } from '#store/projects.ts'
@@ -20,7 +19,6 @@ import { UNCOMPRESSED } from '../plugins/compression.ts'
 import { revalidated } from '../plugins/revalidation.ts'
 
 const Slug = Type.Object({ slug: Type.String() })
-const NewProjectView = Type.Composite([ProjectView, Type.Object({ apiKey: NewKeyView })])
 
 /** Projects: what jobs, keys and settings belong to. */
 export const projectRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { deps }) => {

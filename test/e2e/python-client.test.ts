@@ -6,16 +6,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { Webhook } from 'standardwebhooks'
-import { ensurePackage } from '../../infra/local/packages.ts'
-import { type Platform, runCommand, startPlatform } from '../harness/platform.ts'
+import { type Platform, startPlatform } from '../harness/platform.ts'
+import { ensurePythonRequests, PYTHON_CLIENT, python } from '../harness/python-client.ts'
 
-const FOLDER = join(import.meta.dirname, '../../docs/examples/python-client')
-const PYTHON = '/usr/bin/python3'
 let platform: Platform
 let dir: string
 before(async () => {
-  const lacks = async () => (await runCommand(PYTHON, ['-c', 'import requests'])).code !== 0
-  await ensurePackage('python3-requests', lacks, AbortSignal.timeout(300_000))
+  await ensurePythonRequests()
   platform = await startPlatform()
   dir = mkdtempSync(join(tmpdir(), 'rgrid-python-'))
 })
@@ -23,9 +20,6 @@ after(async () => {
   rmSync(dir, { recursive: true, force: true })
   await platform?.stop()
 })
-
-const python = (args: string[], env: Record<string, string> = {}) =>
-  runCommand(PYTHON, args, { cwd: dir, env: { PYTHONPATH: FOLDER, PYTHONDONTWRITEBYTECODE: '1', NO_PROXY: '127.0.0.1', no_proxy: '127.0.0.1', ...env } })
 
 /** A way to the gateway whose first connections are answered as an overloaded, then a limiting one would. */
 async function busyWay(url: string, answers: readonly string[]) {
@@ -57,12 +51,12 @@ test('the Python example uploads, submits, follows, waits and downloads, also th
   const way = await busyWay(platform.apiUrl, ['503 Service Unavailable', '429 Too Many Requests'])
   try {
     const env = { RGRID_API_URL: way.url, RGRID_API_KEY: platform.apiKey, RUN_ID: randomUUID() }
-    const first = await python([join(FOLDER, 'rgrid_client.py'), 'input.txt'], env)
+    const first = await python([join(PYTHON_CLIENT, 'rgrid_client.py'), 'input.txt'], { cwd: dir, env })
     assert.equal(first.code, 0, first.stdout + first.stderr)
     assert.match(first.stdout, /^job job_\w+\ncounted\nended succeeded 0\noutput count.txt 4711\n$/)
     assert.equal(way.refused(), 2)
     // The same run again is the same job: its key says so.
-    const again = await python([join(FOLDER, 'rgrid_client.py'), 'input.txt'], env)
+    const again = await python([join(PYTHON_CLIENT, 'rgrid_client.py'), 'input.txt'], { cwd: dir, env })
     assert.equal(again.code, 0, again.stdout + again.stderr)
     assert.equal(again.stdout, first.stdout)
   } finally {

@@ -4,7 +4,8 @@ import type { AddressInfo } from 'node:net'
 import Provider, { type Configuration, type JWK } from 'oidc-provider'
 
 /**
- * A real OpenID provider in a process of its own: everybody may sign in with any password, as the user whose name they enter.
+ * A real OpenID provider in a process of its own: everybody may sign in with any password, as the user whose name they enter; the
+ * tokens of those whose name begins with `alone-` name no organisation.
  * What the process at the other end of the channel asks for (`Command`) is answered when it is done. It ends with that one.
  */
 export type Command = { rotate: 'add' | 'withdraw' }
@@ -64,7 +65,9 @@ function configure(issuer: string): Configuration {
     findAccount: (_, id) => ({ accountId: id, claims: async () => ({ sub: id, email: `${id}@example.com`, email_verified: true, name: id }) }),
     extraTokenClaims: (_, token) => {
       const id = 'accountId' in token ? String(token.accountId) : ''
-      return { email: `${id}@example.com`, name: id, org: { id: 'org_1', slug: 'acme', name: 'Acme', role: id === 'alice' ? 'chief' : 'member' } }
+      const who = { email: `${id}@example.com`, name: id }
+      if (id.startsWith('alone-')) return who
+      return { ...who, org: { id: 'org_1', slug: 'acme', name: 'Acme', role: id === 'alice' ? 'chief' : 'member' } }
     },
     features: {
       devInteractions: { enabled: true },

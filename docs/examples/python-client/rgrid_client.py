@@ -15,16 +15,22 @@ import uuid
 import requests
 
 TRIES = 6
+# Who would have to wait for longer is told so: a full month says Retry-After until the first of the next.
+MAX_WAIT_SECONDS = 30
 
 
 class Client:
-    def __init__(self, url, key, project="default"):
+    """The API with an API key, or with a token of somebody who signed in; account is the id of the one that a token is to speak for."""
+
+    def __init__(self, url, key, project="default", account=None):
         self.url, self.project = url.rstrip("/"), project
         self.session = requests.Session()
         self.session.headers["Authorization"] = f"Bearer {key}"
+        if account:
+            self.session.headers["X-RGrid-Account"] = account
 
     def call(self, method, path, **options):
-        """Sends a request; again when the gateway is away, or says Retry-After. POSTs carry one key for all their tries."""
+        """Sends a request; again when the gateway is away, or says to wait a moment. POSTs carry one key for all their tries."""
         headers = options.pop("headers", {})
         if method == "POST":
             headers = {"Idempotency-Key": str(uuid.uuid4()), **headers}
@@ -36,12 +42,12 @@ class Client:
                     raise
                 time.sleep(0.2 * 2**attempt)
                 continue
-            if response.status_code in (429, 503) and attempt < TRIES:
-                time.sleep(float(response.headers.get("Retry-After", 0.2 * 2**attempt)))
+            wait = retry_after(response, 0.2 * 2**attempt)
+            if response.status_code in (429, 503) and attempt < TRIES and wait <= MAX_WAIT_SECONDS:
+                time.sleep(wait)
                 continue
             if response.status_code >= 400:
-                problem = response.json()
-                raise RuntimeError(f"{problem['code']}: {problem['detail']} (request {problem['requestId']})")
+                raise RuntimeError(problem_of(response))
             return response
 
     def upload(self, path):
@@ -110,6 +116,21 @@ class Client:
                 assert hashlib.sha256(body.content).hexdigest() == artifact["sha256"]
                 yield artifact["path"], body.content
             path = page.links.get("next", {}).get("url")
+
+
+def retry_after(response, default):
+    """The seconds that an answer says to wait. As a date only something between here and the gateway says it."""
+    seconds = response.headers.get("Retry-After", "")
+    return float(seconds) if seconds.isascii() and seconds.isdigit() else default
+
+
+def problem_of(response):
+    """What an answer says went wrong, and when to try again; something between here and the gateway says no more than a status."""
+    again = f"; Retry-After: {response.headers['Retry-After']}" if "Retry-After" in response.headers else ""
+    if response.headers.get("Content-Type", "").split(";")[0] != "application/problem+json":
+        return f"status {response.status_code}{again}"
+    problem = response.json()
+    return f"{problem['code']}: {problem['detail']} (request {problem['requestId']}{again})"
 
 
 def verify_webhook(secret, headers, body, tolerance=300):

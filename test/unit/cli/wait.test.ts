@@ -115,6 +115,8 @@ test('it is asked after a grace, then less and less often, and no more once it h
     assert.ok(ms >= leastMs && ms <= leastMs * 1.25, `${index}: ${ms}`)
   }
   assert.ok(pauseMs(100, 0) >= 30_000 && pauseMs(100, 0) <= 37_500)
+  // Until the first of next month: more than a timer takes.
+  assert.ok(pauseMs(0, 31 * 86_400) <= 4_500_000)
 })
 
 test('what comes when it has started already is not told', async () => {
