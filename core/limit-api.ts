@@ -13,7 +13,7 @@ const FIELDS = {
   jobMemoryBytes: limit('Memory of one job.', { minimum: 16 * 2 ** 20 }),
   jobTimeoutSeconds: limit('timeoutSeconds of one job.', { minimum: 1, maximum: 86_400 }),
   batchItems: limit('Items of one batch.', { minimum: 1, maximum: 100_000 }),
-  storageBytes: limit('Uploaded files and kept outputs; uploads beyond it are 429.'),
+  storageBytes: limit('Uploaded files and kept outputs; uploads beyond it are 429, and submits while it is full. What runs keeps its outputs.'),
   monthMicrons: limit(
     'What a calendar month (UTC) may cost, in microns (1 EUR = 1,000,000): a hard stop, as the worst case of each job is reserved at its submit.',
   ),

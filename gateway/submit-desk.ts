@@ -6,7 +6,7 @@ import type { EffectiveLimits } from '#store/limits.ts'
 import { type NewJob, storeJobs, storeJobsAlone, viewNewJob } from '#store/new-jobs.ts'
 import type { Tx } from '#store/pool.ts'
 import type { TenantDb } from '#store/tenant.ts'
-import { needsAdmission, openAdmission } from '#store/usage.ts'
+import { type Demand, needsAdmission, openAdmission } from '#store/usage.ts'
 import type { Principal } from './access/caller.ts'
 import { limitError } from './limits/admission.ts'
 
@@ -21,7 +21,7 @@ export interface Submit {
 
 /** Stores jobs that are submitted one by one. */
 export interface SubmitDesk {
-  /** Throws `limit_exceeded` when it does not fit into what may be open, or be spent. */
+  /** Throws `limit_exceeded` when it does not fit into what may be open, or be spent, and while storage is full. */
   submit(wish: Submit): Promise<JobView>
 }
 
@@ -86,10 +86,12 @@ interface Stored {
   refused: [Waiting, unknown][]
 }
 
-/** Without an admission there is nothing to ask before, and the statement that stores is a transaction of its own. */
+/** Without an admission there is nothing to ask before: the statement that stores is a transaction of its own, and looks at the storage itself. */
 async function store({ db, principal, limits }: Waiting, round: readonly Waiting[]): Promise<Stored> {
   if (needsAdmission(limits)) return db.transaction((tx) => storeAdmitted(tx, principal, limits, round))
-  return { createdAt: await storeJobsAlone(db, principal, ...rowsOf(round)), taken: round, refused: [] }
+  const stored = await storeJobsAlone(db, principal, ...rowsOf(round), limits)
+  if ('full' in stored) return { createdAt: '', taken: [], refused: round.map((wish) => [wish, limitError(stored.full, demandOf(wish))]) }
+  return { ...stored, taken: round, refused: [] }
 }
 
 async function storeAdmitted(tx: Tx, principal: Principal, limits: EffectiveLimits, round: readonly Waiting[]): Promise<Stored> {
@@ -97,7 +99,7 @@ async function storeAdmitted(tx: Tx, principal: Principal, limits: EffectiveLimi
   const taken: Waiting[] = []
   const refused: [Waiting, unknown][] = []
   for (const wish of round) {
-    const demand = { jobs: 1, microns: wish.job.reserved }
+    const demand = demandOf(wish)
     const exceeded = admission.admit(demand)
     if (exceeded) refused.push([wish, limitError(exceeded, demand)])
     else taken.push(wish)
@@ -105,6 +107,10 @@ async function storeAdmitted(tx: Tx, principal: Principal, limits: EffectiveLimi
   await admission.settle()
   if (taken.length === 0) return { createdAt: '', taken, refused }
   return { createdAt: await storeJobs(tx, principal, null, ...rowsOf(taken)), taken, refused }
+}
+
+function demandOf({ job }: Submit): Demand {
+  return { jobs: 1, microns: job.reserved }
 }
 
 function rowsOf(round: readonly Waiting[]): [NewJob[], Deed[]] {

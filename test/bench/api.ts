@@ -56,6 +56,7 @@ async function compare(): Promise<void> {
   const targets: Record<string, Target> = {
     'a bare INSERT': { url: `${bareUrl}/jobs` },
     'a submit': await submitTo(await ensureProject(admin, 'default', 'default'), 'default'),
+    'one with limited storage': await tenant({ storageBytes: 1e15 }),
     'a submit within limits': await tenant({ monthMicrons: 1e15, openJobs: 1e9 }),
   }
   const roller = setInterval(() => void rollUpUsage(admin), 1000)
