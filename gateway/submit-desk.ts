@@ -9,6 +9,7 @@ import type { TenantDb } from '#store/tenant.ts'
 import { type Demand, needsAdmission, openAdmission } from '#store/usage.ts'
 import type { Principal } from './access/caller.ts'
 import { limitError } from './limits/admission.ts'
+import { createStorageWatch, type StorageWatch } from './limits/storage-watch.ts'
 
 /** A job that somebody submits. */
 export interface Submit {
@@ -41,6 +42,7 @@ const MOST = 200
 export function createSubmitDesk(stored: (queued: number) => void): SubmitDesk {
   /** By project, while a round of it is at the database: those who wait for the next one. */
   const lines = new Map<string, Waiting[]>()
+  const storage = createStorageWatch()
 
   async function serve(projectId: string, line: Waiting[]): Promise<void> {
     while (line.length > 0) await storeRound(line.splice(0, MOST))
@@ -51,7 +53,7 @@ export function createSubmitDesk(stored: (queued: number) => void): SubmitDesk {
     const [first] = round
     if (!first) return
     try {
-      const { createdAt, taken, refused } = await store(first, round)
+      const { createdAt, taken, refused } = await store(first, round, storage)
       for (const wish of taken) wish.resolve(viewNewJob(wish.job, wish.principal.projectSlug, createdAt))
       for (const [wish, error] of refused) wish.reject(error)
       const queued = taken.filter((wish) => wish.job.state === 'queued').length
@@ -86,12 +88,12 @@ interface Stored {
   refused: [Waiting, unknown][]
 }
 
-/** Without an admission there is nothing to ask before: the statement that stores is a transaction of its own, and looks at the storage itself. */
-async function store({ db, principal, limits }: Waiting, round: readonly Waiting[]): Promise<Stored> {
+/** Without an admission there is hardly anything to ask before, and the statement that stores is a transaction of its own. */
+async function store({ db, principal, limits }: Waiting, round: readonly Waiting[], storage: StorageWatch): Promise<Stored> {
   if (needsAdmission(limits)) return db.transaction((tx) => storeAdmitted(tx, principal, limits, round))
-  const stored = await storeJobsAlone(db, principal, ...rowsOf(round), limits)
-  if ('full' in stored) return { createdAt: '', taken: [], refused: round.map((wish) => [wish, limitError(stored.full, demandOf(wish))]) }
-  return { ...stored, taken: round, refused: [] }
+  const full = await storage.find(db, principal, limits)
+  if (full) return { createdAt: '', taken: [], refused: round.map((wish) => [wish, limitError(full, demandOf(wish))]) }
+  return { createdAt: await storeJobsAlone(db, principal, ...rowsOf(round)), taken: round, refused: [] }
 }
 
 async function storeAdmitted(tx: Tx, principal: Principal, limits: EffectiveLimits, round: readonly Waiting[]): Promise<Stored> {

@@ -9,12 +9,9 @@ import { worstCase } from '#core/money.ts'
 import { nowMs } from '#core/service/time.ts'
 import type { Deed } from './audit.ts'
 import { QUEUE_UNTIL } from './holds.ts'
-import type { EffectiveLimits } from './limits.ts'
 import type { Tx } from './pool.ts'
 import { row } from './row.ts'
-import { fullStorage, isBelow, keptBytes, type StorageLimits, storageLimits } from './storage.ts'
 import type { TenantDb } from './tenant.ts'
-import type { Exceeded } from './usage.ts'
 
 /** Whose a new job or batch is. */
 export interface Owner {
@@ -83,52 +80,28 @@ export function prepareJob(job: ValidJob, terms: Terms, place?: Place): NewJob {
   return { ...common, state: 'queued', hold: null, until: null, reason: 'waiting for a slot' }
 }
 
-const MadeRow = row(Type.Object({ created_at: Type.String(), account: Type.Number(), project: Type.Number() }))
+const MadeRow = row(Type.Object({ created_at: Type.String() }))
 
 /**
  * Stores jobs, each with its event, and what is to be told of who submitted them, in one statement of the caller's
  * transaction. Returns when they were made. (No webhook hears of `job.submitted`, so there is nothing to send.)
  */
 export async function storeJobs(tx: Tx, owner: Owner, batchId: string | null, jobs: readonly NewJob[], deeds: readonly Deed[] = []): Promise<string> {
-  const { created_at } = await tx.one(insertion('store_jobs', sql.fragment`null`, { owner, batchId, jobs, deeds, storage: null }))
+  const { created_at } = await tx.one(insertion('store_jobs', sql.fragment`null`, owner, batchId, jobs, deeds))
   return created_at
 }
 
-/**
- * The same for jobs of no batch, as a transaction of its own, in one round trip. While storage is full nothing is stored: then
- * returns which limit is reached.
- */
-export async function storeJobsAlone(
-  db: TenantDb,
-  owner: Owner,
-  jobs: readonly NewJob[],
-  deeds: readonly Deed[],
-  limits: EffectiveLimits,
-): Promise<{ createdAt: string } | { full: Exceeded }> {
-  const storage = storageLimits(limits)
-  const name = storage ? 'store_jobs_in_room' : 'store_jobs_alone'
-  const { created_at, ...kept } = await db.alone((one, setAccount) => one.one(insertion(name, setAccount, { owner, batchId: null, jobs, deeds, storage })))
-  const full = fullStorage('account', kept.account, limits) ?? fullStorage('project', kept.project, limits)
-  return full ? { full } : { createdAt: created_at }
+/** The same for jobs of no batch, as a transaction of its own, in one round trip. */
+export async function storeJobsAlone(db: TenantDb, owner: Owner, jobs: readonly NewJob[], deeds: readonly Deed[]): Promise<string> {
+  const { created_at } = await db.alone((one, setAccount) => one.one(insertion('store_jobs_alone', setAccount, owner, null, jobs, deeds)))
+  return created_at
 }
 
-interface Insertion {
-  owner: Owner
-  batchId: string | null
-  jobs: readonly NewJob[]
-  deeds: readonly Deed[]
-  storage: StorageLimits | null
-}
-
-/** Every row is made from that of `who`, by way of `room`, so that `first` is done before row level security looks at any. */
-function insertion(name: string, first: FragmentSqlToken, { owner, batchId, jobs, deeds, storage }: Insertion) {
+/** Every row is made from that of `who`, so that `first` is done before row level security looks at any. */
+function insertion(name: string, first: FragmentSqlToken, owner: Owner, batchId: string | null, jobs: readonly NewJob[], deeds: readonly Deed[]) {
   return sql.prepared(name, MadeRow)`
-    with who as materialized (select ${first} as account), kept as materialized (
-      ${storage ? keptBytes(owner) : sql.fragment`select 0::bigint as account, 0::bigint as project from who`}
-    ), room as materialized (
-      select from kept where ${storage ? isBelow(storage) : sql.fragment`true`}
-    ), j as materialized (
-      select j.* from room, jsonb_to_recordset(${JSON.stringify(jobs)}::jsonb)
+    with who as materialized (select ${first}), j as materialized (
+      select j.* from who, jsonb_to_recordset(${JSON.stringify(jobs)}::jsonb)
         as j(id text, index int, name text, labels jsonb, spec jsonb, slots smallint, memory bigint, priority smallint, state text, hold text,
           until timestamptz, reason text, price bigint, attempt bigint, reserved bigint, workload text, trace text)
     ), made as (
@@ -147,10 +120,10 @@ function insertion(name: string, first: FragmentSqlToken, { owner, batchId, jobs
     ), told as (
       insert into audit_log (account_id, project_id, actor_kind, actor_id, actor_name, action, object_id, ip, request_id, details)
       select d."accountId", d."projectId", d."actorKind", d."actorId", d."actorName", d.action, d."objectId", d.ip, d."requestId", d.details
-      from room, jsonb_to_recordset(${JSON.stringify(deeds)}::jsonb) as d("accountId" text, "projectId" text, "actorKind" text, "actorId" text, "actorName" text,
+      from who, jsonb_to_recordset(${JSON.stringify(deeds)}::jsonb) as d("accountId" text, "projectId" text, "actorKind" text, "actorId" text, "actorName" text,
         action text, "objectId" text, ip text, "requestId" text, details jsonb)
     )
-    select now() as created_at, account, project from kept`
+    select now() as created_at`
 }
 
 /** A job that was just stored, as the API shows it. */

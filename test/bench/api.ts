@@ -16,7 +16,7 @@ import { withServices } from './with-services.ts'
 
 /**
  * `npm run bench:api -- [--seconds N] [--rounds N] [--connections N,M]`: submits of single jobs to a gateway, of an account without
- * limits and of one with a monthly limit and one of open jobs, beside a bare Fastify route that does one INSERT, all in turns in
+ * limits, of one whose storage is limited, and of one with a monthly limit and one of open jobs, beside a bare Fastify route that does one INSERT, all in turns in
  * one run on the same Postgres; usage is rolled up each second, as the scheduler does it. Then the submits of a quiet account
  * alone, and while another one submits as quickly as it can.
  */

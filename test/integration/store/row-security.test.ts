@@ -6,7 +6,6 @@ import { newId } from '#core/ids.ts'
 import { validateJob } from '#core/job/validate.ts'
 import { RUNTIMES } from '#core/runtimes.ts'
 import { createApiKey } from '#store/bootstrap.ts'
-import { readLimits } from '#store/limits.ts'
 import { prepareJob, storeJobsAlone } from '#store/new-jobs.ts'
 import { createDbPool, type DatabasePool } from '#store/pool.ts'
 import { row } from '#store/row.ts'
@@ -140,13 +139,12 @@ test('a job that is stored in one statement alone is of its own account only, an
   const actor = { actorKind: 'key', actorId: 'key_x', actorName: 'x', ip: '::1', requestId: 'r' } as const
   const deedOf = (objectId: string, of = accountId) => ({ ...actor, accountId: of, projectId, action: 'job.submit', objectId, details: {} })
   const own = job()
-  const limits = await readLimits(admin, accountId, projectId)
-  await storeJobsAlone(accountDb(single, accountId), make, [own], [deedOf(own.id)], limits)
+  await storeJobsAlone(accountDb(single, accountId), make, [own], [deedOf(own.id)])
   assert.equal((await make.jobState(own.id)).state, 'queued')
   assert.equal(await count(single, 'jobs'), 0)
   const foreign = job()
-  await assert.rejects(storeJobsAlone(accountDb(single, stranger), make, [foreign], [], limits), /row-level security/)
-  await assert.rejects(storeJobsAlone(accountDb(single, accountId), make, [foreign], [deedOf(foreign.id, stranger)], limits), /row-level security/)
+  await assert.rejects(storeJobsAlone(accountDb(single, stranger), make, [foreign], []), /row-level security/)
+  await assert.rejects(storeJobsAlone(accountDb(single, accountId), make, [foreign], [deedOf(foreign.id, stranger)]), /row-level security/)
   assert.equal(await accountDb(single, accountId).alone((db) => count(db, 'jobs')), 0)
   assert.equal(await admin.exists(sql.unsafe`select 1 from jobs where id = ${foreign.id}`), false)
   await single.end()
