@@ -50,6 +50,9 @@ export function nodeIdOf(subject: string): string {
   return subject.split('.')[2] ?? ''
 }
 
+/** Where gateways tell each other how many limited requests they let through. */
+export const REQUESTS_TAKEN = 'rgrid.gateways.taken'
+
 /** Where a node publishes the log of one of its attempts. */
 export function logSubject(nodeId: string, attemptId: string): string {
   return `rgrid.logs.${part(nodeId)}.${part(attemptId)}`

@@ -6,14 +6,14 @@ const limit = (description: string, options: { minimum?: number; maximum?: numbe
   maybe(Type.Integer({ minimum: options.minimum ?? 0, maximum: options.maximum ?? Number.MAX_SAFE_INTEGER, description }))
 
 const FIELDS = {
-  requestsPerSecond: limit('Requests to the API per second, for each gateway; more than that is 429.', { minimum: 1, maximum: 1_000_000 }),
+  requestsPerSecond: limit('Requests to the API per second, of all gateways together; more than that is 429.', { minimum: 1, maximum: 1_000_000 }),
   runningJobs: limit('Jobs that run at once; further ones wait in the queue.', { maximum: 1_000_000_000 }),
   openJobs: limit('Jobs that have not ended; a submit beyond it is 429.', { maximum: 1_000_000_000 }),
   jobCpuMillis: limit('CPU of one job, in thousandths.', { minimum: 50, maximum: 64_000 }),
   jobMemoryBytes: limit('Memory of one job.', { minimum: 16 * 2 ** 20 }),
   jobTimeoutSeconds: limit('timeoutSeconds of one job.', { minimum: 1, maximum: 86_400 }),
   batchItems: limit('Items of one batch.', { minimum: 1, maximum: 100_000 }),
-  storageBytes: limit('Uploaded files and kept outputs; uploads beyond it are 429.'),
+  storageBytes: limit('Uploaded files and kept outputs; uploads beyond it are 429, and submits while it is full. What runs keeps its outputs.'),
   monthMicrons: limit(
     'What a calendar month (UTC) may cost, in microns (1 EUR = 1,000,000): a hard stop, as the worst case of each job is reserved at its submit.',
   ),

@@ -99,7 +99,7 @@ function limitTable(schema: TObject): string {
 }
 
 function describe(field: TSchema): string {
-  return field.description ?? (field.anyOf as TSchema[] | undefined)?.map(describe).join('') ?? ''
+  return field.description ?? (field.anyOf as TSchema[] | undefined)?.map(describe).find((text) => text !== '') ?? ''
 }
 
 function cell(text: string): string {

@@ -99,7 +99,7 @@ export async function buildApp(deps: GatewayDeps): Promise<FastifyInstance> {
       authoriseRequests(keyed, deps, createCallers(deps.pool, deps.oidc, deps.organisationGraceSeconds))
       const known = createKnownLimits(deps.pool)
       const machines = createMachineReader(deps.pool)
-      limitRequests(keyed, known, stopping)
+      limitRequests(keyed, known, deps.bus, stopping)
       for (const routes of [
         nodeDoorRoutes,
         signInRoutes,

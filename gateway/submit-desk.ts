@@ -6,9 +6,10 @@ import type { EffectiveLimits } from '#store/limits.ts'
 import { type NewJob, storeJobs, storeJobsAlone, viewNewJob } from '#store/new-jobs.ts'
 import type { Tx } from '#store/pool.ts'
 import type { TenantDb } from '#store/tenant.ts'
-import { needsAdmission, openAdmission } from '#store/usage.ts'
+import { type Demand, needsAdmission, openAdmission } from '#store/usage.ts'
 import type { Principal } from './access/caller.ts'
 import { limitError } from './limits/admission.ts'
+import { createStorageWatch, type StorageWatch } from './limits/storage-watch.ts'
 
 /** A job that somebody submits. */
 export interface Submit {
@@ -21,7 +22,7 @@ export interface Submit {
 
 /** Stores jobs that are submitted one by one. */
 export interface SubmitDesk {
-  /** Throws `limit_exceeded` when it does not fit into what may be open, or be spent. */
+  /** Throws `limit_exceeded` when it does not fit into what may be open, or be spent, and while storage is full. */
   submit(wish: Submit): Promise<JobView>
 }
 
@@ -41,6 +42,7 @@ const MOST = 200
 export function createSubmitDesk(stored: (queued: number) => void): SubmitDesk {
   /** By project, while a round of it is at the database: those who wait for the next one. */
   const lines = new Map<string, Waiting[]>()
+  const storage = createStorageWatch()
 
   async function serve(projectId: string, line: Waiting[]): Promise<void> {
     while (line.length > 0) await storeRound(line.splice(0, MOST))
@@ -51,7 +53,7 @@ export function createSubmitDesk(stored: (queued: number) => void): SubmitDesk {
     const [first] = round
     if (!first) return
     try {
-      const { createdAt, taken, refused } = await store(first, round)
+      const { createdAt, taken, refused } = await store(first, round, storage)
       for (const wish of taken) wish.resolve(viewNewJob(wish.job, wish.principal.projectSlug, createdAt))
       for (const [wish, error] of refused) wish.reject(error)
       const queued = taken.filter((wish) => wish.job.state === 'queued').length
@@ -86,9 +88,11 @@ interface Stored {
   refused: [Waiting, unknown][]
 }
 
-/** Without an admission there is nothing to ask before, and the statement that stores is a transaction of its own. */
-async function store({ db, principal, limits }: Waiting, round: readonly Waiting[]): Promise<Stored> {
+/** Without an admission there is hardly anything to ask before, and the statement that stores is a transaction of its own. */
+async function store({ db, principal, limits }: Waiting, round: readonly Waiting[], storage: StorageWatch): Promise<Stored> {
   if (needsAdmission(limits)) return db.transaction((tx) => storeAdmitted(tx, principal, limits, round))
+  const full = await storage.find(db, principal, limits)
+  if (full) return { createdAt: '', taken: [], refused: round.map((wish) => [wish, limitError(full, demandOf(wish))]) }
   return { createdAt: await storeJobsAlone(db, principal, ...rowsOf(round)), taken: round, refused: [] }
 }
 
@@ -97,7 +101,7 @@ async function storeAdmitted(tx: Tx, principal: Principal, limits: EffectiveLimi
   const taken: Waiting[] = []
   const refused: [Waiting, unknown][] = []
   for (const wish of round) {
-    const demand = { jobs: 1, microns: wish.job.reserved }
+    const demand = demandOf(wish)
     const exceeded = admission.admit(demand)
     if (exceeded) refused.push([wish, limitError(exceeded, demand)])
     else taken.push(wish)
@@ -105,6 +109,10 @@ async function storeAdmitted(tx: Tx, principal: Principal, limits: EffectiveLimi
   await admission.settle()
   if (taken.length === 0) return { createdAt: '', taken, refused }
   return { createdAt: await storeJobs(tx, principal, null, ...rowsOf(taken)), taken, refused }
+}
+
+function demandOf({ job }: Submit): Demand {
+  return { jobs: 1, microns: job.reserved }
 }
 
 function rowsOf(round: readonly Waiting[]): [NewJob[], Deed[]] {

@@ -2,9 +2,11 @@ import { Type } from '@sinclair/typebox'
 import { sql } from 'slonik'
 import type { Usage } from '#core/limit-api.ts'
 import type { EffectiveLimits } from './limits.ts'
+import type { Owner } from './new-jobs.ts'
 import type { Db, Tx } from './pool.ts'
 import { row } from './row.ts'
 import { reachedParts, recordSpending, type Spending } from './spending.ts'
+import { fullStorage } from './storage.ts'
 
 const UsageShape = Type.Object({
   open_jobs: Type.Number(),
@@ -61,7 +63,7 @@ export interface Demand {
 
 /** A limit that a submit would pass, of the account or of the project. */
 export interface Exceeded {
-  limit: 'openJobs' | 'monthMicrons'
+  limit: 'openJobs' | 'monthMicrons' | 'storageBytes'
   whose: 'account' | 'project'
   max: number
   used: number
@@ -69,6 +71,7 @@ export interface Exceeded {
 
 interface Standing extends Spending {
   openJobs: number
+  storageBytes: number
 }
 
 /** What an account, and a project of it, may still take. */
@@ -81,19 +84,20 @@ export interface Admission {
 
 /**
  * Looks at what is used, in the transaction that stores what is let in: until that is over no other submit of the account is
- * let in, so that a thousand at once cannot pass what one alone could not. An account without such limits waits for nothing.
+ * let in, so that a thousand at once cannot pass what one alone could not. An account without such limits waits for nothing, also
+ * one whose storage is limited: a submit adds nothing to it, so it is only looked whether it is full.
  */
-export async function openAdmission(tx: Tx, owner: { accountId: string; projectId: string }, limits: EffectiveLimits): Promise<Admission> {
-  const limited = limitedOwners(limits)
-  if (limited.length === 0) return { admit: () => undefined, settle: async () => undefined }
-  await lockUsage(tx, owner.accountId)
+export async function openAdmission(tx: Tx, owner: Owner, limits: EffectiveLimits): Promise<Admission> {
+  const limited = ownersWith(limits, ['openJobs', 'monthMicrons', 'storageBytes'])
+  if (needsAdmission(limits)) await lockUsage(tx, owner.accountId)
   const used: Standing[] = []
   for (const whose of limited) {
     const ownerId = whose === 'account' ? owner.accountId : owner.projectId
     const now = await tx.one(sql.prepared(`standing_of_${whose}`, StandingRow)`
       select *, 0 as running_jobs, coalesce((select max(percent) from spending_marks where owner_id = ${ownerId} and month = ${MONTH}), 0)::int as told
       from (${sums(owner.accountId, whose === 'account' ? null : owner.projectId)}) s`)
-    used.push({ whose, ownerId, openJobs: now.open_jobs, monthMicrons: now.spent_microns + now.reserved_microns, told: now.told, refused: false })
+    const monthMicrons = now.spent_microns + now.reserved_microns
+    used.push({ whose, ownerId, openJobs: now.open_jobs, storageBytes: now.storage_bytes, monthMicrons, told: now.told, refused: false })
   }
   return {
     admit(demand) {
@@ -105,6 +109,8 @@ export async function openAdmission(tx: Tx, owner: { accountId: string; projectI
           if (limit === 'monthMicrons') now.refused = true
           return { limit, whose: now.whose, max, used: now[limit] }
         }
+        const full = fullStorage(now.whose, now.storageBytes, limits)
+        if (full) return full
       }
       for (const now of used) {
         now.openJobs += adds.openJobs
@@ -122,13 +128,13 @@ export async function openAdmission(tx: Tx, owner: { accountId: string; projectI
   }
 }
 
-/** Whether what is submitted needs an admission. */
+/** Whether what is submitted adds to something that is limited: then it needs an admission. */
 export function needsAdmission(limits: EffectiveLimits): boolean {
-  return limitedOwners(limits).length > 0
+  return ownersWith(limits, ['openJobs', 'monthMicrons']).length > 0
 }
 
-function limitedOwners(limits: EffectiveLimits): ('account' | 'project')[] {
-  return (['account', 'project'] as const).filter((whose) => limits[whose].openJobs !== null || limits[whose].monthMicrons !== null)
+function ownersWith(limits: EffectiveLimits, names: readonly Exceeded['limit'][]): ('account' | 'project')[] {
+  return (['account', 'project'] as const).filter((whose) => names.some((name) => limits[whose][name] !== null))
 }
 
 /** Until the transaction is over nobody else of the account is let in. */

@@ -13,6 +13,9 @@ import { dbOf, principalOf } from '../access/authorise.ts'
 const RETRY_SECONDS = 10
 /** The same, whether what is past its retention has gone. */
 const STORAGE_RETRY_SECONDS = 300
+/** What makes room. */
+const STORAGE_ADVICE =
+  'Outputs go by the retention of their project (shorten its artifactsDays), uploads with their project; or have the limit storageBytes raised'
 
 const SIZES = [
   ['jobCpuMillis', 'cpuMillis', 'resources.cpu', (value: number) => `${value / 1000} CPUs`],
@@ -40,7 +43,7 @@ export function checkBatchSize(limits: EffectiveLimits, items: number): void {
   }
 }
 
-/** Throws when what is submitted does not fit into what may be open, or be spent, in the transaction that stores it. */
+/** Throws when what is submitted does not fit into what may be open, or be spent, or while storage is full, in the transaction that stores it. */
 export async function requireRoom(tx: Tx, request: FastifyRequest, limits: EffectiveLimits, demand: Demand): Promise<void> {
   const admission = await openAdmission(tx, principalOf(request), limits)
   const exceeded = admission.admit(demand)
@@ -76,21 +79,23 @@ export async function requireStorage(
     if (max === null) continue
     const storageBytes = await lockStorage(tx, accountId, whose === 'account' ? null : projectId, { fileId: file.id, urlSeconds: file.urlSeconds })
     if (storageBytes + bytes > max)
-      throw new RGridError(
-        'limit_exceeded',
-        `the ${whose} may keep ${max} bytes; it keeps ${storageBytes}, and this file has ${bytes}. Outputs go by the retention of their project`,
-        {
-          retryAfterSeconds: STORAGE_RETRY_SECONDS,
-        },
-      )
+      throw new RGridError('limit_exceeded', `${keeps(whose, max, storageBytes)}, and this file has ${bytes}. ${STORAGE_ADVICE}`, {
+        retryAfterSeconds: STORAGE_RETRY_SECONDS,
+      })
   }
 }
+
+const keeps = (whose: string, max: number, used: number) => `the ${whose} may keep ${max} bytes; it keeps ${used}`
 
 /** The refusal of what would pass a limit. */
 export function limitError({ limit, whose, max, used }: Exceeded, demand: Demand): RGridError {
   if (limit === 'openJobs')
     return new RGridError('limit_exceeded', `the ${whose} may have ${max} jobs that have not ended; it has ${used}, and this would add ${demand.jobs}`, {
       retryAfterSeconds: RETRY_SECONDS,
+    })
+  if (limit === 'storageBytes')
+    return new RGridError('limit_exceeded', `${keeps(whose, max, used)}, and while that is full no jobs are taken. ${STORAGE_ADVICE}`, {
+      retryAfterSeconds: STORAGE_RETRY_SECONDS,
     })
   const cost = formatMicrons(demand.microns)
   return new RGridError(

@@ -16,7 +16,7 @@ import { withServices } from './with-services.ts'
 
 /**
  * `npm run bench:api -- [--seconds N] [--rounds N] [--connections N,M]`: submits of single jobs to a gateway, of an account without
- * limits and of one with a monthly limit and one of open jobs, beside a bare Fastify route that does one INSERT, all in turns in
+ * limits, of one whose storage is limited, and of one with a monthly limit and one of open jobs, beside a bare Fastify route that does one INSERT, all in turns in
  * one run on the same Postgres; usage is rolled up each second, as the scheduler does it. Then the submits of a quiet account
  * alone, and while another one submits as quickly as it can.
  */
@@ -56,6 +56,7 @@ async function compare(): Promise<void> {
   const targets: Record<string, Target> = {
     'a bare INSERT': { url: `${bareUrl}/jobs` },
     'a submit': await submitTo(await ensureProject(admin, 'default', 'default'), 'default'),
+    'one with limited storage': await tenant({ storageBytes: 1e15 }),
     'a submit within limits': await tenant({ monthMicrons: 1e15, openJobs: 1e9 }),
   }
   const roller = setInterval(() => void rollUpUsage(admin), 1000)

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { after, before, test } from 'node:test'
 import { Type } from '@sinclair/typebox'
+import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
 import { sql } from 'slonik'
 import { type Action, ROLES, type Role, SCOPES } from '#core/access.ts'
 import { newId } from '#core/ids.ts'
@@ -89,22 +91,38 @@ const ROUTES: Record<string, [Where, Action?]> = {
   'POST /v1/nodes/{id}/credentials': ['open'],
 }
 
+/** What is not of the API, and open to everybody. */
+const OUTSIDE = ['/docs', '/healthz', '/readyz', '/openapi.json']
+
 const ORG = 'org_matrix'
 const IdRow = row(Type.Object({ id: Type.String() }))
 let gateway: TestGateway
 let people: People
+let siblingId: string
 let siblingKey: string
 const objects: Record<string, string> = {}
+/** Every route that was registered, such as `GET /v1/jobs/{id}`, whether the document shows it or not. */
+const registered = new Set<string>()
+
+/** Fastify tells of each instance before anything is registered with it. */
+function watchRoutes(message: unknown): void {
+  const { fastify } = message as { fastify: FastifyInstance }
+  fastify.addHook('onRoute', ({ method, url }) => {
+    for (const one of [method].flat()) registered.add(`${one} ${url.replaceAll(/:(\w+)/g, '{$1}')}`)
+  })
+}
 
 before(async () => {
   people = await createPeople()
+  subscribe('fastify.initialization', watchRoutes)
   gateway = await startGateway({ oidc: people.oidc })
+  unsubscribe('fastify.initialization', watchRoutes)
   const { admin, factory } = gateway
   // The account of the test is the organisation that people sign in to.
   await admin.query(sql.unsafe`update accounts set issuer = ${people.issuer}, external_id = ${`org:${ORG}`} where id = ${factory.accountId}`)
   await admin.query(sql.unsafe`insert into projects (id, account_id, slug, name) values (${newId('project')}, ${factory.accountId}, 'sibling', 'x')`)
-  const sibling = await admin.oneFirst(sql.type(IdRow)`select id from projects where slug = 'sibling'`)
-  siblingKey = await createApiKey(admin, sibling, 'sibling', ['*'])
+  siblingId = await admin.oneFirst(sql.type(IdRow)`select id from projects where slug = 'sibling'`)
+  siblingKey = await createApiKey(admin, siblingId, 'sibling', ['*'])
   const job = await gateway.attempts.assign(await factory.job())
   const artifacts = [{ path: 'a.txt', sizeBytes: 1, sha256: 'a'.repeat(64), executable: false }]
   await gateway.attempts.finish(job, { artifacts })
@@ -134,16 +152,25 @@ function addressOf(route: string): { method: 'GET'; url: string } {
   return { method, url: `${url}${query}` }
 }
 
-async function ask(route: string, headers: Record<string, string>): Promise<{ status: number; code: string }> {
-  const { method, url } = addressOf(route)
-  // What it would change is not to be changed: a body that no route takes. Where there is none, the change is one that can be made again.
-  const bodiless = method === 'GET' || /cancel|DELETE/.test(route)
-  const response = await gateway.app.inject({ method, url, headers, ...(bodiless ? {} : { payload: { nonsense: true } }) })
+interface Answer {
+  status: number
+  code: string
+}
+
+async function ask(route: string, headers: Record<string, string>): Promise<Answer> {
+  const response = await send(route, headers)
   return { status: response.statusCode, code: response.statusCode >= 400 ? response.json().code : '' }
 }
 
+async function send(route: string, headers: Record<string, string>): Promise<LightMyRequestResponse> {
+  const { method, url } = addressOf(route)
+  // What it would change is not to be changed: a body that no route takes. Where there is none, the change is one that can be made again.
+  const bodiless = method === 'GET' || /cancel|DELETE/.test(route)
+  return gateway.app.inject({ method, url, headers, ...(bodiless ? {} : { payload: { nonsense: true } }) })
+}
+
 /** Through: whatever comes, it is not about who asks. An object was deleted by an allowed row: then there is none any more. */
-function assertThrough(route: string, who: string, answer: { status: number; code: string }): void {
+function assertThrough(route: string, who: string, answer: Answer): void {
   assert.ok(![401, 403].includes(answer.status) && answer.status < 500, `${route} by ${who}: ${answer.status} ${answer.code}`)
   if (!/nodes|userId|DELETE|accounts/.test(route)) assert.notEqual(answer.status, 404, `${route} by ${who}: not found`)
 }
@@ -163,10 +190,18 @@ async function remake(route: string): Promise<void> {
   }
 }
 
-test('the matrix has a row for each route, and none that is not there', async () => {
-  const { paths } = (await gateway.app.inject('/openapi.json')).json<{ paths: Record<string, Record<string, unknown>> }>()
-  const listed = Object.entries(paths).flatMap(([path, methods]) => Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`))
-  assert.deepEqual(listed.sort(), Object.keys(ROUTES).sort())
+test('the matrix has a row for each route, and none that is not there', () => {
+  // A HEAD is what Fastify makes of a GET, and has its access.
+  const inApi = [...registered].filter((route) => route.includes(' /v1')).map((route) => route.replace('HEAD ', 'GET '))
+  assert.deepEqual([...new Set(inApi)].sort(), Object.keys(ROUTES).sort())
+})
+
+test('outside the API there is nothing but the document, its page and the probes', () => {
+  const paths = [...registered].map((route) => route.split(' ')[1] ?? '').filter((path) => !path.startsWith('/v1'))
+  assert.deepEqual(
+    paths.filter((path) => !OUTSIDE.some((open) => path === open || path.startsWith(`${open}/`))),
+    [],
+  )
 })
 
 test('without a valid credential every route but the open ones is 401', async () => {
@@ -193,26 +228,6 @@ test('without a valid credential every route but the open ones is 401', async ()
   }
 })
 
-test('another project’s key, and another account’s person, find nothing', async () => {
-  const strangers: [string, Record<string, string>][] = [
-    ['a key of another project', asKey(siblingKey)],
-    ['a key of another account', asKey(await createApiKey(gateway.admin, await ensureProject(gateway.admin, 'stranger', 'stranger'), 'stranger', ['*']))],
-    ['the owner of another account', asKey(await people.token('stranger'))],
-    ['the admin of another organisation', asKey(await people.token('stranger', { id: 'org_other', role: 'admin' }))],
-  ]
-  for (const [route, [where]] of routes()) {
-    for (const [who, headers] of strangers) {
-      const answer = await ask(route, headers)
-      if (where === 'project') refused(404)(route, who, answer)
-      if (where === 'operator') refused(403)(route, who, answer)
-      // Their own account, not this one.
-      if (where === 'account' && who.includes('key')) refused(403)(route, who, answer)
-    }
-  }
-  const chosen = await ask('GET /v1/account', { ...asKey(await people.token('stranger')), 'x-rgrid-account': gateway.factory.accountId })
-  assert.deepEqual(chosen, { status: 404, code: 'not_found' })
-})
-
 /** Somebody who was an owner of the account by the provider's word, and made a key. */
 async function signInOnce(who: string): Promise<{ id: string; key: string; named: () => Promise<Record<string, string>> }> {
   const named = async () => asKey(await people.token(who, { id: ORG, role: 'owner' }))
@@ -220,6 +235,75 @@ async function signInOnce(who: string): Promise<{ id: string; key: string; named
   const made = await gateway.app.inject({ method: 'POST', url: '/v1/projects/default/keys', headers: await named(), payload: { name: who } })
   return { id, key: made.json().key, named }
 }
+
+/** What a stranger is answered on routes that are of a project, the account, whoever asks, and operators. `own`: it is about their own account. */
+type Expected = Record<Exclude<Where, 'open'>, 403 | 404 | 'own'>
+interface Stranger {
+  who: string
+  headers: Record<string, string>
+  expected: Expected
+  /** Ids that they must not be shown. */
+  foreign: string[]
+}
+
+async function strangers(): Promise<Stranger[]> {
+  const { admin, factory } = gateway
+  const ids = (table: string, column = 'id') =>
+    admin.anyFirst(sql.type(IdRow)`
+      select ${sql.identifier([column])} as id from ${sql.identifier([table])} where account_id = ${factory.accountId} and project_id = ${factory.projectId}`)
+  const ofProject = [factory.projectId, ...(await ids('jobs')), ...(await ids('batches')), ...(await ids('api_keys')), ...(await ids('webhook_endpoints'))]
+  const member = (await signInOnce('member')).id
+  const ofAccount = [factory.accountId, siblingId, member, objects.artifacts ?? '', ...ofProject]
+  const byKey: Expected = { project: 404, account: 403, caller: 'own', operator: 403 }
+  const byToken: Expected = { project: 404, account: 'own', caller: 'own', operator: 403 }
+  const choosing: Expected = { project: 404, account: 404, caller: 404, operator: 404 }
+  const chosen = { 'x-rgrid-account': factory.accountId }
+  const key = asKey(await createApiKey(admin, await ensureProject(admin, 'stranger', 'stranger'), 'stranger', ['*']))
+  const owner = async () => asKey(await people.token('stranger'))
+  const other = async () => asKey(await people.token('stranger', { id: 'org_other', role: 'admin' }))
+  return [
+    { who: 'a key of another project', headers: asKey(siblingKey), expected: byKey, foreign: ofProject },
+    { who: 'a key of another account', headers: key, expected: byKey, foreign: ofAccount },
+    { who: 'a key of another account that chooses this one', headers: { ...key, ...chosen }, expected: byKey, foreign: ofAccount },
+    { who: 'the owner of another account', headers: await owner(), expected: byToken, foreign: ofAccount },
+    { who: 'the owner of another account who chooses this one', headers: { ...(await owner()), ...chosen }, expected: choosing, foreign: ofAccount },
+    { who: 'the admin of another organisation', headers: await other(), expected: byToken, foreign: ofAccount },
+    { who: 'the admin of another organisation who chooses this one', headers: { ...(await other()), ...chosen }, expected: choosing, foreign: ofAccount },
+  ]
+}
+
+test('another project’s key, and another account’s key and people, find nothing of this one, on any route', async () => {
+  const all = await strangers()
+  for (const [route, [where]] of routes()) {
+    for (const { who, headers, expected, foreign } of all) {
+      const response = await send(route, headers)
+      // An error may repeat what they sent themselves.
+      const sent = `${addressOf(route).url} ${headers['x-rgrid-account']}`
+      const shown = foreign.filter((id) => response.body.includes(id) && !sent.includes(id))
+      assert.deepEqual(shown, [], `${route} shows ${who} what is not theirs`)
+      if (where === 'open') continue
+      const answer = { status: response.statusCode, code: response.statusCode >= 400 ? response.json().code : '' }
+      const wanted = expected[where]
+      if (wanted !== 'own') refused(wanted)(route, who, answer)
+      else if (route.startsWith('GET')) assert.equal(answer.status, 200, `${route} by ${who}: ${answer.code}`)
+      else assertThrough(route, who, answer)
+    }
+  }
+})
+
+test('a key lists the one project that it is of', async () => {
+  const key = await createApiKey(gateway.admin, await ensureProject(gateway.admin, 'stranger', 'stranger'), 'lister', ['*'])
+  for (const [credential, slug] of [
+    [siblingKey, 'sibling'],
+    [key, 'stranger'],
+  ] as const) {
+    const { items } = (await send('GET /v1/projects', asKey(credential))).json<{ items: { slug: string }[] }>()
+    assert.deepEqual(
+      items.map((project) => project.slug),
+      [slug],
+    )
+  }
+})
 
 test('a former member is refused on every route, whatever they show', async () => {
   const chosen = async (who: string) => ({ ...asKey(await people.token(who)), 'x-rgrid-account': gateway.factory.accountId })
@@ -268,6 +352,7 @@ for (const role of ROLES) {
       const within = await ask(route, byProject)
       if (where === 'caller' || (where === 'project' && allowed)) assertThrough(route, `${role} of the project`, within)
       else refused(403)(route, `${role} of the project`, within)
+      if (where === 'caller') assert.ok(!(await send(route, byProject)).body.includes(siblingId), `${route} shows ${role} of one project another one`)
       await remake(route)
     }
   })

@@ -180,6 +180,42 @@ test('uploads stop where storage is full, and say so', async () => {
   assert.equal((await announce('c', 1)).statusCode, 201)
 })
 
+test('while storage is full nothing is submitted: single, with a key, as a batch or a stream; what runs keeps its outputs', async () => {
+  for (const [account, project, whose] of [
+    [{ storageBytes: 1000 }, {}, 'account'],
+    [{ openJobs: 100 }, { storageBytes: 1000 }, 'project'],
+  ] as const) {
+    const { call, submit, usage, key, slug, accountId } = await tenant(account, project)
+    const post = (path: string, payload: object | string, headers: Record<string, string> = {}) =>
+      gateway.app.inject({ method: 'POST', url: `/v1/projects/${slug}${path}`, headers: { authorization: `Bearer ${key}`, ...headers }, payload })
+    const ways = {
+      single: () => submit(),
+      named: () => post('/jobs', { spec: SPEC }, { 'idempotency-key': 'the-same' }),
+      batch: () => call('POST', '/batches', { template: SPEC, items: [{}] }),
+      stream: () => post('/batches', `${JSON.stringify({ template: SPEC })}\n{}\n`, { 'content-type': 'application/x-ndjson' }),
+    }
+    const done = await ways.named()
+    const running = await gateway.attempts.assign(done.json<{ id: string }>().id)
+    const artifacts = [{ path: 'a.txt', sizeBytes: 1500, sha256: 'a'.repeat(64), executable: false }]
+    await gateway.attempts.finish(running, { ...SUCCESS, artifacts })
+    const before = await usage()
+    assert.equal(before[whose].storageBytes, 1500, 'outputs beyond the limit are kept')
+    for (const [way, send] of Object.entries(ways)) {
+      const answer = await send()
+      if (way === 'named') {
+        assert.deepEqual([answer.statusCode, answer.body], [201, done.body], 'what was done before is answered as before')
+        continue
+      }
+      assert.deepEqual([answer.statusCode, answer.json().code, answer.headers['retry-after']], [429, 'limit_exceeded', '300'], way)
+      assert.match(answer.json().detail, new RegExp(`the ${whose} may keep 1000 bytes; it keeps 1500.*artifactsDays.*limit`), way)
+    }
+    assert.equal((await post('/jobs', { spec: SPEC }, { 'idempotency-key': 'another' })).statusCode, 429)
+    assert.deepEqual(await usage(), before)
+    await gateway.admin.query(sql.unsafe`update artifacts set expired_at = now() where account_id = ${accountId}`)
+    for (const [way, send] of Object.entries(ways)) assert.equal((await send()).statusCode, 201, way)
+  }
+})
+
 test('requests per second: beyond them 429 with Retry-After, headers that say how it stands, and others are not touched', async () => {
   const { call } = await tenant({ requestsPerSecond: 50 }, { requestsPerSecond: 5 })
   const other = await tenant()

@@ -10,6 +10,7 @@ import {
   nodePermissions,
   nodeRequestSubject,
   projectEventsSubject,
+  REQUESTS_TAKEN,
   wakeSubject,
 } from '#bus/subjects.ts'
 import { newId } from '#core/ids.ts'
@@ -43,6 +44,7 @@ test('no right of one node reaches a subject of another', () => {
   const other = newId('node')
   const { pub, sub } = nodePermissions(nodeId, 'default')
   for (const pattern of [...pub.allow, ...sub.allow]) {
+    assert.ok(!takes(pattern.split(' ')[0] ?? '', REQUESTS_TAKEN), 'what gateways tell each other')
     assert.ok(!takes(pattern.split(' ')[0] ?? '', heartbeatSubject(other)))
     assert.ok(!takes(pattern.split(' ')[0] ?? '', logSubject(other, newId('attempt'))))
     for (const request of NODE_REQUESTS) assert.ok(!takes(pattern.split(' ')[0] ?? '', nodeRequestSubject(other, request)))
