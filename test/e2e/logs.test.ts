@@ -137,7 +137,7 @@ test('output without a newline is shown while it comes', async () => {
     python(`import os, sys, time\nsys.stdout.write("begun, ")\nsys.stdout.flush()\n${PYTHON_GATE}\nsys.stdout.write("ended")\n`, { timeoutSeconds: 60 }),
   )
   // It ends only when its first piece was seen: shown at the end it would be stopped for its time.
-  const followed = await rgrid(platform, ['logs', '-f', jobId], { onChunk: (text) => void (text === 'begun, ' && openGate(jobId)) })
+  const followed = await rgrid(platform, ['logs', '-f', jobId], { onChunk: (_, __, soFar) => void (soFar === 'begun, ' && openGate(jobId)) })
   assert.deepEqual([followed.code, followed.stdout], [0, 'begun, ended'])
 })
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, beforeEach, test } from 'node:test'
 import { openGate, PYTHON_GATE } from '../harness/gate.ts'
-import { type Platform, rgrid, runCommand, startPlatform } from '../harness/platform.ts'
+import { type CommandResult, type Platform, rgrid, runCommand, startPlatform } from '../harness/platform.ts'
 
 let platform: Platform
 let dir: string
@@ -62,13 +62,15 @@ exit 3
 test('a line is seen when it was printed, not when the job ends', async () => {
   write('slow.py', `import os, time\nprint("line of", os.environ["RGRID_JOB_ID"])\n${PYTHON_GATE}\nprint("the last line")\n`)
   // It ends only when its first line was seen: kept back until the end it would be stopped for its time.
+  let opened: Promise<void> | undefined
   const result = await rgrid(platform, ['run', '--timeout', '60', 'slow.py'], {
     cwd: dir,
-    onChunk(text) {
-      const id = /line of (job_\w+)\n/.exec(text)?.[1]
-      if (id) void openGate(id)
+    onChunk(_, __, soFar) {
+      const id = /line of (job_\w+)\n/.exec(soFar)?.[1]
+      if (id) opened ??= openGate(id)
     },
   })
+  await opened
   assert.equal(result.code, 0, result.stderr)
   assert.match(result.stdout, /^line of job_\w+\nthe last line\n$/)
 })
@@ -107,13 +109,15 @@ test('a failing job is retried, and the attempt that succeeds counts', async () 
 
 test('cancel reaches a running job, which ends with 130', async () => {
   write('forever.sh', 'echo "id $RGRID_JOB_ID"; while true; do sleep 1; done\n')
+  let cancelled: Promise<CommandResult> | undefined
   const result = await rgrid(platform, ['run', 'forever.sh'], {
     cwd: dir,
-    onChunk(text) {
-      const id = /id (job_\w+)/.exec(text)?.[1]
-      if (id) void rgrid(platform, ['cancel', id])
+    onChunk(_, __, soFar) {
+      const id = /id (job_\w+)\n/.exec(soFar)?.[1]
+      if (id) cancelled ??= rgrid(platform, ['cancel', id])
     },
   })
+  assert.equal((await cancelled)?.code, 0)
   assert.equal(result.code, 130, result.stderr)
 })
 
@@ -122,8 +126,8 @@ test('Ctrl-C detaches: the job goes on, and its log and outputs are there later'
   let interrupted = false
   const result = await rgrid(platform, ['run', 'later.sh'], {
     cwd: dir,
-    onChunk(text, kill) {
-      if (text.includes('begun') && !interrupted) {
+    onChunk(_, kill, soFar) {
+      if (soFar.includes('begun') && !interrupted) {
         interrupted = true
         kill('SIGINT')
       }

@@ -72,10 +72,14 @@ test('rgrid list --watch tells of jobs that come and change', async () => {
   const batchId = await submitBatch(`[ $NAME = two ] || ${GATE}`, ['one', 'two'], 1)
   const first = await jobNamed(batchId, 'one')
   let opened: Promise<void> | undefined
+  let interrupted = false
   const watched = await rgrid(platform, ['list', '--watch', '--batch', batchId], {
-    onChunk(text, kill) {
-      if (/two {2}held/.test(text)) opened ??= openGate(first)
-      if (/two {2}succeeded/.test(text)) kill('SIGINT')
+    onChunk(_, kill, soFar) {
+      if (/two {2}held/.test(soFar)) opened ??= openGate(first)
+      if (!interrupted && /two {2}succeeded/.test(soFar)) {
+        interrupted = true
+        kill('SIGINT')
+      }
     },
   })
   await opened

@@ -87,7 +87,7 @@ export interface CommandResult {
 
 /**
  * Runs a command to its end, at most two minutes or `deadlineMs`, without colours wherever the tests run. `onChunk` hears the output while
- * it runs, and may signal it.
+ * it runs, each piece with all that its stream has said so far, as a line may come in several; it may signal it.
  */
 export function runCommand(
   command: string,
@@ -97,7 +97,7 @@ export function runCommand(
     env?: Record<string, string | undefined>
     stdin?: string
     deadlineMs?: number
-    onChunk?: (text: string, kill: (signal: NodeJS.Signals) => void) => void
+    onChunk?: (text: string, kill: (signal: NodeJS.Signals) => void, soFar: string) => void
   } = {},
 ): Promise<CommandResult> {
   const { promise, resolve, reject } = Promise.withResolvers<CommandResult>()
@@ -110,9 +110,12 @@ export function runCommand(
   })
   const chunks: CommandResult['chunks'] = []
   for (const stream of ['stdout', 'stderr'] as const) {
+    let soFar = ''
     child[stream].setEncoding('utf8').on('data', (text: string) => {
       chunks.push({ stream, text, atMs: performance.now() })
-      options.onChunk?.(text, (signal) => child.kill(signal))
+      if (!options.onChunk) return
+      soFar += text
+      options.onChunk(text, (signal) => child.kill(signal), soFar)
     })
   }
   child.stdin.on('error', () => undefined)
