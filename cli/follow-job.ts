@@ -53,7 +53,10 @@ async function followOrDetach(client: Client, print: Printer, jobId: string, opt
     const listener = options.json ? createQuiet(print) : createOutput(print)
     return await followSayingWhy(client, print, { jobId, showsReason: !options.json }, listener, interrupt.signal)
   } catch (error) {
-    if (!interrupt.signal.aborted) throw error
+    if (!interrupt.signal.aborted) {
+      print.say(`${jobId} was submitted, and goes on whatever is wrong here: rgrid status ${jobId}, rgrid cancel ${jobId}`)
+      throw error
+    }
     await interrupt.left()
     return 'detached'
   } finally {

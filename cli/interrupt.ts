@@ -48,8 +48,8 @@ export function listenForInterrupt(print: Printer, options: InterruptOptions): I
       second.resolve()
     } else if (!detached.signal.aborted) {
       detached.abort()
-      const again = options.cancelFirst ? '' : '\n(Ctrl-C again cancels it)'
-      print.say(`\ndetached; ${options.id} goes on. ${options.comeBack}${again}`)
+      if (options.cancelFirst) print.say(`\nnot waiting for its end: ${options.id} is being cancelled`)
+      else print.say(`\ndetached; ${options.id} goes on. ${options.comeBack}\n(Ctrl-C again cancels it)`)
     }
   }
   process.on('SIGINT', onInterrupt)

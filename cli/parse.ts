@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
 import type { Command, OptionValues } from './command.ts'
+import { withoutKey } from './hidden-key.ts'
 import { UsageError } from './usage-error.ts'
 
 /**
@@ -35,7 +36,8 @@ export function onlyArgument(args: readonly string[], what: string): string {
 
 /** For a command that takes options only. Throws a UsageError. */
 export function noArguments(command: string, args: readonly string[]): void {
-  if (args.length > 0) throw new UsageError(`rgrid ${command} takes no argument, and "${args[0]}" is one. See: rgrid ${command} --help`)
+  const [first] = args
+  if (first !== undefined) throw new UsageError(`rgrid ${command} takes no argument, and "${withoutKey(first)}" is one. See: rgrid ${command} --help`)
 }
 
 /** The text of `rgrid COMMAND --help`. */

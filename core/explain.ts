@@ -76,7 +76,7 @@ const DETAILS = {
     cells: Type.Array(CellTrouble),
   }),
   no_nodes: Type.Object({
-    provider: maybe(Type.String({ description: 'Where machines are bought; null: they are set up by hand.' })),
+    provider: maybe(Type.String({ description: 'Where one is bought that would hold it; null: there is none, or machines are set up by hand.' })),
     lost: Type.Integer(),
     leaving: Type.Integer(),
   }),

@@ -1,4 +1,5 @@
 import type { Command } from '../command.ts'
+import { noArguments } from '../parse.ts'
 
 const MAX_SHOWN = 10
 
@@ -8,7 +9,8 @@ export const doctorCommand: Command = {
   usage: '',
   summary: 'Looks at the whole installation and says what is wrong (operators). Ends with 1 when something is.',
   options: { json: { type: 'boolean', help: 'print JSON' } },
-  async run({ client, print }, options) {
+  async run({ client, print }, options, args) {
+    noArguments('doctor', args)
     const diagnosis = await client().call('GET /v1/doctor')
     if (options.json === true) print.json(diagnosis)
     else

@@ -3,6 +3,7 @@ import type { KeyView, NewKeyBody, NewKeyView } from '#core/key-api.ts'
 import { nowMs } from '#core/service/time.ts'
 import { type Command, type Context, list, type OptionValues, text } from '../command.ts'
 import { parseSeconds } from '../duration.ts'
+import { withoutKey } from '../hidden-key.ts'
 import { age, until } from '../print.ts'
 import { findProfile } from '../profile.ts'
 import { shown } from '../terminal-text.ts'
@@ -17,6 +18,7 @@ const VERBS: Readonly<
   revoke: { takes: 'key', options: [], run: revokeOne },
 }
 
+const RUN_SCOPES = ['jobs:read', 'jobs:write', 'logs:read', 'files:read', 'files:write'].map((scope) => `--scope ${scope}`).join(' ')
 const KNOWN_SCOPES: readonly NonNullable<NewKeyBody['scopes']>[number][] = ['*', ...SCOPES, OPERATOR]
 
 /** `rgrid keys`. */
@@ -32,18 +34,18 @@ export const keysCommand: Command = {
     json: { type: 'boolean', help: 'print JSON, a line each' },
   },
   details: `  rgrid keys                                   what there is, never the keys themselves
-  rgrid keys create ci --scope jobs:read --scope jobs:write --expires 90d
+  rgrid keys create ci ${RUN_SCOPES} --expires 90d
   rgrid keys rotate KEY --overlap 1h           a new one in the place of KEY
   rgrid keys revoke KEY                        refused everywhere within a second
-  rgrid keys create ci --scope jobs:write | gh secret set RGRID_API_KEY
+  rgrid keys create submit --scope jobs:write | gh secret set RGRID_API_KEY
 
-KEY is an id (key_…), or what a key begins with (rgrid_live_Yx3v9QmK). A new key is all that goes to stdout.
+"rgrid run" needs the five of the second line; "rgrid run --detach" of a script alone needs jobs:write and files:write. KEY is an id (key_…), or what a key begins with (rgrid_live_Yx3v9QmK). A new key is all that goes to stdout.
 
 Scopes: ${SCOPES.join(' ')}`,
   run(context, options, words) {
     const [verb = 'list', ...args] = words
     const known = Object.hasOwn(VERBS, verb) ? VERBS[verb] : undefined
-    if (!known) throw new UsageError(`rgrid keys does not know "${hidden(verb)}"; it knows ${Object.keys(VERBS).join(', ')}`)
+    if (!known) throw new UsageError(`rgrid keys does not know "${withoutKey(verb)}"; it knows ${Object.keys(VERBS).join(', ')}`)
     if (args.length !== (known.takes ? 1 : 0))
       throw new UsageError(`rgrid keys ${verb} takes ${known.takes ? `one ${known.takes}` : 'no argument'}. See: rgrid keys --help`)
     const foreign = Object.keys(options).find((name) => name !== 'json' && !known.options.includes(name))
@@ -120,7 +122,8 @@ async function revokeOne(context: Context, _: OptionValues, name: string): Promi
 /** A key by its id, or by what it begins with. Throws a UsageError. */
 async function find(context: Context, name: string): Promise<KeyView> {
   if (name.startsWith('key_')) return context.client().call('GET /v1/keys/:id', { params: { id: name } })
-  if (hidden(name) !== name) throw new UsageError('never give a whole key as an argument, which others here can see; its id will do, or what it begins with')
+  if (withoutKey(name) !== name)
+    throw new UsageError('never give a whole key as an argument, which others here can see; its id will do, or what it begins with')
   for await (const key of context.client().all('GET /v1/projects/:slug/keys', { params: await paramsOf(context) }))
     if (name === key.prefix || name.replace(/_$/, '') === beginningOf(key)) return key
   throw new UsageError(`no key of the project begins with "${name}"; "rgrid keys" lists them`)
@@ -128,11 +131,6 @@ async function find(context: Context, name: string): Promise<KeyView> {
 
 function beginningOf({ environment, prefix }: KeyView): string {
   return `rgrid_${environment}_${prefix}`
-}
-
-/** What was typed, unless it may be a key: that is repeated nowhere. */
-function hidden(word: string): string {
-  return /^rgrid_[a-z]+_[^_]*_./.test(word) ? '(a key)' : word
 }
 
 /** The key alone on stdout, so that it can be handed on. */

@@ -35,13 +35,16 @@ export const nodesCommand: Command = {
       return show(print, json, [node], () => nodeLines(print, node))
     }
     if ((verb !== 'drain' && verb !== 'resume') || !id) throw misused()
+    if (!id.startsWith('node_')) throw misused()
     const node = await client().call(`POST /v1/nodes/:id/${verb}`, { params: { id } })
     return show(print, json, [node], () => nodeTable(print, [node]))
   },
 }
 
 function misused(): UsageError {
-  return new UsageError('say "rgrid nodes" (--all), "rgrid nodes NODE", "rgrid nodes --cells", "rgrid nodes drain NODE" or "rgrid nodes resume NODE"')
+  return new UsageError(
+    'say "rgrid nodes" (--all), "rgrid nodes NODE", "rgrid nodes --cells", "rgrid nodes drain NODE" or "rgrid nodes resume NODE"; NODE is an id, such as node_01…',
+  )
 }
 
 function show(print: Context['print'], json: boolean, documents: readonly unknown[], lines: () => string[]): number {

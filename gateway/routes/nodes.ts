@@ -135,5 +135,5 @@ export const nodeRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, {
 }
 
 function noNode(id: string): RGridError {
-  return new RGridError('not_found', `there is no node ${id}; GET /v1/nodes lists those there are`)
+  return new RGridError('not_found', `there is no node ${id}; GET /v1/nodes (rgrid nodes) lists those there are`)
 }

@@ -50,7 +50,12 @@ function machineReason(job: JobFacts, facts: MachineFacts, queue: () => Reason):
   if (standing('unheard').length > 0) return paused('unheard')
   if (standing('drained').length > 0) return paused('drained')
   if (standing('cordoned').length > 0) return paused('cordoned')
-  return { code: 'no_nodes', details: { provider: facts.scaling?.provider ?? null, lost: total(standing('lost')), leaving: total(standing('leaving')) } }
+  // One that may come back would hold it; whether one is bought is another question.
+  const isBought = facts.cells.some((cell) => fits(job, cell))
+  return {
+    code: 'no_nodes',
+    details: { provider: isBought ? (facts.scaling?.provider ?? null) : null, lost: total(standing('lost')), leaving: total(standing('leaving')) },
+  }
 }
 
 /** Neither a machine that there is, comes, or can be bought would hold it. Where there is none at all nothing is said of sizes. */

@@ -131,8 +131,14 @@ test('nobody makes more than they may, and what is wrong is named before anythin
 })
 
 test('a whole key as an argument is refused and repeated nowhere', async () => {
-  for (const args of [['revoke', gateway.key], ['rotate', gateway.key], [gateway.key]]) {
-    const { code, stdout, stderr } = await rgrid('keys', ...args)
+  for (const args of [
+    ['keys', 'revoke', gateway.key],
+    ['keys', 'rotate', gateway.key],
+    ['keys', gateway.key],
+    ['init', gateway.key],
+    ['doctor', gateway.key],
+  ]) {
+    const { code, stdout, stderr } = await rgrid(...args)
     assert.equal(code, 2)
     assert.ok(!(stdout + stderr).includes(gateway.key.slice(20)), 'the key is in what was said')
   }
