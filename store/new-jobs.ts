@@ -86,9 +86,14 @@ const MadeRow = row(Type.Object({ created_at: Type.String() }))
  * transaction. Returns when they were made. (No webhook hears of `job.submitted`, so there is nothing to send.)
  */
 export async function storeJobs(tx: Tx, owner: Owner, batchId: string | null, jobs: readonly NewJob[], deeds: readonly Deed[] = []): Promise<string> {
+  return storeDocuments(tx, owner, batchId, JSON.stringify(jobs), deeds)
+}
+
+/** The same of jobs that are JSON already, as a list. */
+export async function storeDocuments(tx: Tx, owner: Owner, batchId: string | null, jobs: string, deeds: readonly Deed[] = []): Promise<string> {
   const { created_at } = await tx.one(sql.prepared('store_jobs', MadeRow)`
     with j as materialized (
-      select * from jsonb_to_recordset(${JSON.stringify(jobs)}::jsonb)
+      select * from jsonb_to_recordset(${jobs}::jsonb)
         as j(id text, index int, name text, labels jsonb, spec jsonb, slots smallint, memory bigint, priority smallint, state text, hold text,
           until timestamptz, reason text, price bigint, attempt bigint, reserved bigint, workload text, trace text)
     ), made as (
