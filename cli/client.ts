@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { RGridError } from '#core/errors.ts'
 import { sleep } from '#core/service/time.ts'
+import { inDocument, LINES, toBody } from './batch-lines.ts'
 import { awayError, neverSent, toError } from './client-errors.ts'
 import type { Profile } from './profile.ts'
 import { type AnswerOf, addressOf, type ItemOf, type ListName, type RequestOf, ROUTES, type Route, type RouteName } from './routes.ts'
@@ -69,17 +70,22 @@ export function createClient(profile: Profile): Client {
     const route: Route = ROUTES[name]
     const { body, ...where } = (given ?? {}) as AnyRequest
     const { method, path } = addressOf(name, where)
+    const sent = body === undefined ? undefined : toBody(body)
     const headers = {
-      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      ...(sent ? { 'content-type': sent.type } : {}),
       ...(route.idempotent ? { 'idempotency-key': randomUUID() } : {}),
     }
-    const init = { headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) }
+    const init = { headers, ...(sent ? { body: sent.text } : {}) }
     const deadlineMs = route.idempotent ? SUBMIT_DEADLINE_MS : DEADLINE_MS
     return {
       harmless: method === 'GET' || route.repeatable === true || route.idempotent === true,
       async send(outer) {
         const deadline = AbortSignal.timeout(deadlineMs)
-        return readJson(await request(method, path, { ...init, signal: outer ? AbortSignal.any([outer, deadline]) : deadline }))
+        const signal = outer ? AbortSignal.any([outer, deadline]) : deadline
+        const answer = request(method, path, { ...init, signal }).catch((error: unknown) => {
+          throw sent?.type === LINES && error instanceof RGridError ? inDocument(error) : error
+        })
+        return readJson(await answer)
       },
     }
   }

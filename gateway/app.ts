@@ -6,6 +6,7 @@ import { authoriseRequests } from './access/authorise.ts'
 import { createCallers } from './access/callers.ts'
 import type { GatewayDeps } from './deps.ts'
 import { createKnownLimits } from './limits/known-limits.ts'
+import { createPace } from './limits/pace.ts'
 import { limitRequests } from './limits/rate-limit.ts'
 import { answerBrokenRequests } from './plugins/broken-requests.ts'
 import { closeGently } from './plugins/closing.ts'
@@ -52,6 +53,7 @@ const LOOK_MS = 5000
 /** The HTTP application, ready to listen or to be called by a test. Knows nothing of sockets and signals. */
 export async function buildApp(deps: GatewayDeps): Promise<FastifyInstance> {
   const { requestMs, trustedProxies } = deps.http
+  const pace = createPace()
   const broken = answerBrokenRequests(deps.log)
   const typed = fastify({
     loggerInstance: deps.log,
@@ -86,7 +88,7 @@ export async function buildApp(deps: GatewayDeps): Promise<FastifyInstance> {
   meterRequests(app, deps.metrics)
   const stopping = closeGently(app)
   await refuseOverload(app, deps.http, deps.metrics)
-  readJson(app)
+  readJson(app, pace)
   revalidateAnswers(app)
   await compressAnswers(app)
   await registerOpenApi(app)
@@ -122,7 +124,7 @@ export async function buildApp(deps: GatewayDeps): Promise<FastifyInstance> {
         webhookRoutes,
         webhookDeliveryRoutes,
       ])
-        await keyed.register(routes, { deps: { ...deps, machines }, known, stopping })
+        await keyed.register(routes, { deps: { ...deps, machines, pace }, known, stopping })
     },
     { prefix: '/v1' },
   )

@@ -5,12 +5,14 @@ import { MetricsEnv } from '#core/service/config.ts'
 import { TracingEnv } from '#core/service/trace.ts'
 import { WebhookEnv } from '#core/webhook-targets.ts'
 import { ObjectsEnv } from '#store/config.ts'
+import { BulkEnv } from './bulk/options.ts'
 import { HttpEnv } from './http-options.ts'
 
 /** What the gateway reads from its environment (docs/CONFIGURATION.md). */
 export const GatewayEnv = Type.Object({
   RGRID_LISTEN: Type.String({ default: '127.0.0.1:8470', pattern: '^.+:\\d+$', description: 'address and port it listens on' }),
   ...HttpEnv,
+  ...BulkEnv,
   RGRID_DATABASE_URL: Type.String({ description: 'URL of the database as the role rgrid_gateway' }),
   RGRID_NATS_URL: Type.String({ description: 'address of NATS, such as tls://nats:4222, or nats://127.0.0.1:8472 without TLS' }),
   ...BusCaEnv,

@@ -10,8 +10,10 @@ import type { ReadMachines } from '#store/explanation/machines.ts'
 import type { Objects } from '#store/objects.ts'
 import type { DatabasePool } from '#store/pool.ts'
 import type { TenantDb } from '#store/tenant.ts'
+import type { BulkOptions } from './bulk/options.ts'
 import type { HttpOptions } from './http-options.ts'
 import type { KnownLimits } from './limits/known-limits.ts'
+import type { Pace } from './limits/pace.ts'
 import type { Oidc } from './oidc/oidc.ts'
 
 /** What the routes need; made in main.ts, or by a test. */
@@ -36,6 +38,7 @@ export interface GatewayDeps {
   slotHourMicrons: number
   webhookTargets: WebhookTargets
   http: HttpOptions
+  bulk: BulkOptions
   /** Takes tokens of people; without it only keys are taken. */
   oidc?: Pick<Oidc, 'verify' | 'logins'> | undefined
   /** How long after a token named an organisation its person may choose that account with tokens that do not. */
@@ -43,7 +46,7 @@ export interface GatewayDeps {
 }
 
 /** The same with what the application makes of it for its routes. */
-export type RouteDeps = GatewayDeps & { machines: ReadMachines }
+export type RouteDeps = GatewayDeps & { machines: ReadMachines; pace: Pace }
 
 /** The same with one account's view of the database. */
 export type TenantDeps = Omit<RouteDeps, 'pool'> & { db: TenantDb }

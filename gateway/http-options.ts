@@ -1,5 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import type { GatewayEnv } from './config.ts'
+import { memoryHere, memoryLimits } from './memory-limits.ts'
 import { parseTrustedProxies } from './trusted-proxies.ts'
 
 /** How the gateway speaks HTTP; part of its environment. */
@@ -29,8 +30,19 @@ export const HttpEnv = {
     maximum: 60_000,
     description: 'a gateway whose event loop is late by more than this, on average over a second, answers 503; 0: never',
   }),
-  RGRID_MAX_HEAP_BYTES: Type.Integer({ default: 0, minimum: 0, description: 'the same, while its JavaScript heap is larger than this; 0: never' }),
-  RGRID_MAX_RSS_BYTES: Type.Integer({ default: 0, minimum: 0, description: 'the same, while its memory (RSS) is larger than this; 0: never' }),
+  RGRID_MAX_HEAP_BYTES: Type.Optional(
+    Type.Integer({
+      minimum: 0,
+      description: 'the same, while its JavaScript heap is larger than this; 0: never; without it nine tenths of what the heap may grow to',
+    }),
+  ),
+  RGRID_MAX_RSS_BYTES: Type.Optional(
+    Type.Integer({
+      minimum: 0,
+      description:
+        'the same, while its memory (RSS) is larger than this; 0: never; without it nine tenths of the limit of its container, else half of the machine',
+    }),
+  ),
 }
 
 /** The same, read. 0 is no limit. */
@@ -48,13 +60,14 @@ export interface HttpOptions {
 
 /** Reads it from the environment. Throws a ConfigError. */
 export function httpOptions(env: Readonly<GatewayEnv>): HttpOptions {
+  const { maxHeapBytes, maxRssBytes } = memoryLimits(memoryHere())
   return {
     requestMs: env.RGRID_REQUEST_SECONDS * 1000,
     corsOrigins: env.RGRID_CORS_ORIGINS?.split(/,\s*/) ?? [],
     trustedProxies: parseTrustedProxies(env.RGRID_TRUSTED_PROXIES),
     hstsSeconds: env.RGRID_HSTS_SECONDS,
     maxLoopDelayMs: env.RGRID_MAX_LOOP_DELAY_MS,
-    maxHeapBytes: env.RGRID_MAX_HEAP_BYTES,
-    maxRssBytes: env.RGRID_MAX_RSS_BYTES,
+    maxHeapBytes: env.RGRID_MAX_HEAP_BYTES ?? maxHeapBytes,
+    maxRssBytes: env.RGRID_MAX_RSS_BYTES ?? maxRssBytes,
   }
 }

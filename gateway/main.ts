@@ -17,6 +17,7 @@ import { meterDb } from '#store/meters.ts'
 import { createObjects } from '#store/objects.ts'
 import { openDatabase } from '#store/open.ts'
 import { buildApp } from './app.ts'
+import { bulkOptions } from './bulk/options.ts'
 import { GatewayEnv } from './config.ts'
 import { httpOptions } from './http-options.ts'
 import { readOidcFile } from './oidc/config.ts'
@@ -32,6 +33,7 @@ async function main(): Promise<void> {
   const runtimes = readRuntimes(env.RGRID_RUNTIMES_FILE)
   const http = httpOptions(env)
   const oidc = env.RGRID_OIDC_FILE === undefined ? undefined : createOidc(readOidcFile(env.RGRID_OIDC_FILE), { log })
+  const bulk = bulkOptions(env)
   const stop = stopSignal()
   const db = await openDatabase(env.RGRID_DATABASE_URL, 20, log, stop)
   const objects = createObjects(objectsConfig(env))
@@ -57,6 +59,7 @@ async function main(): Promise<void> {
     slotHourMicrons: env.RGRID_SLOT_HOUR_MICRONS,
     webhookTargets: webhookTargets(env),
     http,
+    bulk,
     oidc,
     organisationGraceSeconds: env.RGRID_ORGANISATION_GRACE_SECONDS,
   })

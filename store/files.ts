@@ -1,4 +1,4 @@
-import { Type } from '@sinclair/typebox'
+import { type Static, Type } from '@sinclair/typebox'
 import { sql } from 'slonik'
 import { newId } from '#core/ids.ts'
 import { fileKey } from './objects.ts'
@@ -23,7 +23,18 @@ export async function ensureFile(db: Db, owner: { accountId: string; projectId: 
     on conflict (project_id, sha256) do update
       set size_bytes = case when files.state = 'ready' then files.size_bytes else excluded.size_bytes end, state = files.state, announced_at = now()
     returning id, key, size_bytes, state`)
-  return { id: file.id, key: file.key, sizeBytes: file.size_bytes, state: file.state }
+  return toFile(file)
+}
+
+/** The project's file of this content as it is now; undefined when it was never announced. */
+export async function findFile(db: Db, projectId: string, sha256: string): Promise<StoredFile | undefined> {
+  const file = await db.maybeOne(sql.type(row(FileRow))`
+    select id, key, size_bytes, state from files where project_id = ${projectId} and sha256 = ${sha256}`)
+  return file ? toFile(file) : undefined
+}
+
+function toFile({ id, key, size_bytes, state }: Static<typeof FileRow>): StoredFile {
+  return { id, key, sizeBytes: size_bytes, state }
 }
 
 /** Notes that a file's bytes are there. */

@@ -3,14 +3,15 @@ import { sql } from 'slonik'
 import { newId } from '#core/ids.ts'
 import type { ValidJob } from '#core/job/validate.ts'
 import { recordEvents } from './events.ts'
-import { type NewJob, type Owner, prepareJob, storeJobs, type Terms } from './new-jobs.ts'
+import { type Owner, prepareJob, storeDocuments, storeJobs, type Terms } from './new-jobs.ts'
 import type { Db, Tx } from './pool.ts'
 import { row } from './row.ts'
 
 const PLAIN: Terms = { slotHourMicrons: 0, trace: null }
 
-/** Rows of one INSERT: large enough to be quick, small enough to stay a few megabytes. */
-const CHUNK = 1000
+/** Rows of one INSERT, and characters: large enough to be quick, small enough to take the process for milliseconds and some megabytes. */
+const CHUNK = 250
+const CHUNK_CHARACTERS = 2 ** 21
 
 /** Stores a job with its event in the caller's transaction. Returns its id and whether it can be claimed at once. */
 export async function insertJob(tx: Tx, owner: Owner, job: ValidJob, terms: Terms = PLAIN): Promise<{ id: string; queued: boolean }> {
@@ -46,17 +47,23 @@ export async function insertBatch(
   const parallel = batch.parallel ?? batch.size
   let index = 0
   let queued = 0
-  let chunk: NewJob[] = []
+  let chunk: string[] = []
+  let characters = 0
+  const store = async () => {
+    await storeDocuments(tx, owner, id, `[${chunk.join(',')}]`)
+    chunk = []
+    characters = 0
+  }
   for await (const job of jobs) {
     const made = prepareJob(job, terms, { index, parallel })
     if (made.state === 'queued') queued++
-    chunk.push(made)
+    const document = JSON.stringify(made)
+    chunk.push(document)
+    characters += document.length
     index++
-    if (chunk.length < CHUNK) continue
-    await storeJobs(tx, owner, id, chunk)
-    chunk = []
+    if (chunk.length === CHUNK || characters > CHUNK_CHARACTERS) await store()
   }
-  if (chunk.length > 0) await storeJobs(tx, owner, id, chunk)
+  if (chunk.length > 0) await store()
   if (index !== batch.size) throw new Error(`a batch of ${batch.size} jobs had ${index}`)
   await recordEvents(tx, [{ ...owner, batchId: id, jobId: null, type: 'batch.submitted', data: { size: batch.size, parallel: batch.parallel } }])
   return { id, queued }

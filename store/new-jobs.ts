@@ -87,21 +87,26 @@ const MadeRow = row(Type.Object({ created_at: Type.String() }))
  * transaction. Returns when they were made. (No webhook hears of `job.submitted`, so there is nothing to send.)
  */
 export async function storeJobs(tx: Tx, owner: Owner, batchId: string | null, jobs: readonly NewJob[], deeds: readonly Deed[] = []): Promise<string> {
+  return storeDocuments(tx, owner, batchId, JSON.stringify(jobs), deeds)
+}
+
+/** The same of jobs that are JSON already, as a list. */
+export async function storeDocuments(tx: Tx, owner: Owner, batchId: string | null, jobs: string, deeds: readonly Deed[] = []): Promise<string> {
   const { created_at } = await tx.one(insertion('store_jobs', sql.fragment`null`, owner, batchId, jobs, deeds))
   return created_at
 }
 
 /** The same for jobs of no batch, as a transaction of its own, in one round trip. */
 export async function storeJobsAlone(db: TenantDb, owner: Owner, jobs: readonly NewJob[], deeds: readonly Deed[]): Promise<string> {
-  const { created_at } = await db.alone((one, setAccount) => one.one(insertion('store_jobs_alone', setAccount, owner, null, jobs, deeds)))
+  const { created_at } = await db.alone((one, setAccount) => one.one(insertion('store_jobs_alone', setAccount, owner, null, JSON.stringify(jobs), deeds)))
   return created_at
 }
 
-/** Every row is made from that of `who`, so that `first` is done before row level security looks at any. */
-function insertion(name: string, first: FragmentSqlToken, owner: Owner, batchId: string | null, jobs: readonly NewJob[], deeds: readonly Deed[]) {
+/** Every row is made from that of `who`, so that `first` is done before row level security looks at any. `jobs` is a JSON list of them. */
+function insertion(name: string, first: FragmentSqlToken, owner: Owner, batchId: string | null, jobs: string, deeds: readonly Deed[]) {
   return sql.prepared(name, MadeRow)`
     with who as materialized (select ${first}), j as materialized (
-      select j.* from who, jsonb_to_recordset(${JSON.stringify(jobs)}::jsonb)
+      select j.* from who, jsonb_to_recordset(${jobs}::jsonb)
         as j(id text, index int, name text, labels jsonb, spec jsonb, slots smallint, memory bigint, priority smallint, state text, hold text,
           until timestamptz, reason text, price bigint, attempt bigint, reserved bigint, workload text, trace text)
     ), made as (

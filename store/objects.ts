@@ -13,6 +13,9 @@ import {
 } from '@aws-sdk/client-s3'
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
 
+/** How long the server may take to accept a connection, and to begin its answer. */
+const DEADLINES = { connectMs: 2000, answerMs: 10_000 }
+
 /** Where objects live. `presignUrl` is the address of the same server as clients and nodes reach it. */
 export interface ObjectsConfig {
   url: string
@@ -41,8 +44,8 @@ export interface Objects {
   presignPut(key: string, sizeBytes: number | undefined, expiresSeconds: number): Promise<PresignedPut>
   /** A URL that lets its bearer get `key`; `fileName` is what a browser saves it as. */
   presignGet(key: string, expiresSeconds: number, fileName?: string): Promise<string>
-  /** The size of an object, or undefined when there is none. */
-  size(key: string): Promise<number | undefined>
+  /** The size of an object in bytes, or undefined when there is none. */
+  size(key: string, signal?: AbortSignal): Promise<number | undefined>
   /** The bytes of an object; undefined when there is none. */
   read(key: string, signal?: AbortSignal): Promise<Readable | undefined>
   delete(key: string, signal?: AbortSignal): Promise<void>
@@ -56,13 +59,15 @@ export interface Objects {
 }
 
 /** Connects to the object store; opens no connection until it is used. */
-export function createObjects(config: ObjectsConfig): Objects {
+export function createObjects(config: ObjectsConfig, { connectMs, answerMs } = DEADLINES): Objects {
   const make = (endpoint: string) =>
     new S3Client({
       endpoint,
       region: config.region,
       credentials: { accessKeyId: config.accessKey, secretAccessKey: config.secretKey },
       forcePathStyle: true,
+      // By default it waits for ever. Bodies are read at the pace of whoever reads them.
+      requestHandler: { connectionTimeout: connectMs, requestTimeout: answerMs, throwOnRequestTimeout: true },
       // By default the SDK signs the checksum of an empty body into presigned PUTs.
       requestChecksumCalculation: 'WHEN_REQUIRED',
       responseChecksumValidation: 'WHEN_REQUIRED',
@@ -82,9 +87,9 @@ export function createObjects(config: ObjectsConfig): Objects {
       const disposition = fileName === undefined ? {} : { ResponseContentDisposition: `attachment; filename*=UTF-8''${encodeURIComponent(fileName)}` }
       return getSignedUrl(presigner, new GetObjectCommand({ ...at(key), ...disposition }), { expiresIn: expiresSeconds })
     },
-    async size(key) {
+    async size(key, signal) {
       try {
-        const head = await client.send(new HeadObjectCommand(at(key)))
+        const head = await client.send(new HeadObjectCommand(at(key)), signal ? { abortSignal: signal } : {})
         return head.ContentLength
       } catch (error) {
         if (isMissing(error)) return undefined

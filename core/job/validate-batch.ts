@@ -1,17 +1,19 @@
 import { Type } from '@sinclair/typebox'
 import { TypeCompiler } from '@sinclair/typebox/compiler'
-import { BatchItem, BatchSpec, mergeItem } from '../batch.ts'
+import { BatchItem, BatchSpec, MAX_BATCH_ITEMS, mergeItem } from '../batch.ts'
 import { type Issue, validationError } from '../errors.ts'
 import type { RuntimeTable } from '../runtimes.ts'
 import { type ResolvedSpec, resolveSpec } from './resolve.ts'
-import { checked, MAX_ISSUES, maskIssues, schemaIssues, type ValidJob } from './validate.ts'
+import { checked, maskIssues, schemaIssues, type ValidJob } from './validate.ts'
 
 /** A Batch document without its items: what stands first where they are streamed. */
 export const BatchHead = Type.Omit(BatchSpec, ['items'], { additionalProperties: false })
 
 const headCheck = TypeCompiler.Compile(BatchHead)
 const itemCheck = TypeCompiler.Compile(BatchItem)
-const batchCheck = TypeCompiler.Compile(BatchSpec)
+const outlineCheck = TypeCompiler.Compile(
+  Type.Composite([BatchHead, Type.Object({ items: Type.Array(Type.Unknown(), { minItems: 1, maxItems: MAX_BATCH_ITEMS }) })], { additionalProperties: false }),
+)
 
 /** What all jobs of a batch have in common. */
 export interface ValidHead {
@@ -26,16 +28,13 @@ export interface ValidHead {
   template: ResolvedSpec
 }
 
-/** A batch that may be stored; `jobs` in the order of its items. */
-export interface ValidBatch extends ValidHead {
-  jobs: ValidJob[]
-}
-
 /** Takes the items of a batch one by one. */
 export interface BatchReader {
   head: ValidHead
   /** The job of an item, any value. Faults are added to `issues`, with paths below `at`; then it is not to be stored. */
   read(item: unknown, at: string, issues: Issue[]): ValidJob | undefined
+  /** The job of an item that was found right before. */
+  again(item: unknown): ValidJob
 }
 
 /** Begins with the head of a batch. Throws a `validation` error that names every faulty field. */
@@ -46,7 +45,7 @@ export function readBatchHead(value: unknown, runtimes: RuntimeTable): BatchRead
   if (issues.length > 0) throw validationError(issues)
   const sharedInputs = document.template.files?.inputs?.length ?? 0
   const labels = document.metadata?.labels ?? {}
-  return {
+  const reader: BatchReader = {
     head: {
       name: document.metadata?.name ?? null,
       labels,
@@ -68,22 +67,19 @@ export function readBatchHead(value: unknown, runtimes: RuntimeTable): BatchRead
       for (const { path, message } of own) found.push({ path: `${at}.${itemField(path.replace('spec.', ''), sharedInputs)}`, message })
       return found.length > before ? undefined : { name: item.name ?? null, labels: { ...labels, ...item.labels }, project: null, resolved }
     },
+    again(item) {
+      const job = reader.read(item, '', [])
+      if (!job) throw new Error('an item that was right is not any more')
+      return job
+    },
   }
+  return reader
 }
 
-/** Checks a whole Batch document of any origin, each item merged with the template. Throws like `validateJob`. */
-export function validateBatch(value: unknown, runtimes: RuntimeTable): ValidBatch {
-  const { items, ...document } = checked(batchCheck, value)
-  const reader = readBatchHead(document, runtimes)
-  const issues: Issue[] = []
-  const jobs: ValidJob[] = []
-  for (const [index, item] of items.entries()) {
-    const job = reader.read(item, `items.${index}`, issues)
-    if (job) jobs.push(job)
-    if (issues.length >= MAX_ISSUES) break
-  }
-  if (issues.length > 0) throw validationError(issues.slice(0, MAX_ISSUES))
-  return { ...reader.head, jobs }
+/** Begins with a whole Batch document of any origin, whose items are not looked at yet. Throws like `readBatchHead`. */
+export function openBatch(value: unknown, runtimes: RuntimeTable): { reader: BatchReader; items: readonly unknown[] } {
+  const { items, ...document } = checked(outlineCheck, value)
+  return { reader: readBatchHead(document, runtimes), items }
 }
 
 /** A field of a merged spec under the name that it has in the item: inputs stand behind those of the template there. */

@@ -66,6 +66,11 @@ export function after(ms: number, run: () => void): () => void {
   return () => clearTimeout(timer)
 }
 
+/** Calls `run` when what the event loop has to do at this moment is done. */
+export function soon(run: () => void): void {
+  setImmediate(run)
+}
+
 /** A duration for people: `850 ms`, `12.3 s`, `2 min 5 s`, `1 h 3 min`. */
 export function formatDuration(ms: number): string {
   if (ms < 1000) return `${Math.round(ms)} ms`

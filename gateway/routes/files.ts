@@ -1,11 +1,12 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
+import type { FastifyRequest } from 'fastify'
 import { ArtifactList, Download, FileRequest, FileView } from '#core/api.ts'
 import { RGridError } from '#core/errors.ts'
 import { ArtifactQuery } from '#core/list-api.ts'
-import { nowMs } from '#core/service/time.ts'
+import { nowMs, withDeadline } from '#core/service/time.ts'
 import { findArtifact, listArtifacts } from '#store/artifacts.ts'
-import { ensureFile, markFileReady } from '#store/files.ts'
+import { ensureFile, findFile, markFileReady } from '#store/files.ts'
 import { projectHas } from '#store/job-query.ts'
 import { inProject, ofObject } from '../access/access.ts'
 import { dbOf, principalOf } from '../access/authorise.ts'
@@ -17,11 +18,21 @@ import { UNCOMPRESSED } from '../plugins/compression.ts'
 import { revalidated } from '../plugins/revalidation.ts'
 import { noJob } from './jobs.ts'
 
+/** So long the object store may take to say whether it has a file. */
+const SIZE_DEADLINE_MS = 2500
 const Id = Type.Object({ id: Type.String() })
 
 /** Uploads (known by their content) and artifacts. The bytes go straight to the object store and back. */
 export const fileRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { deps, known }) => {
   const expiresAt = () => new Date(nowMs() + deps.urlSeconds * 1000).toISOString()
+
+  /** The file that was announced before and how much of it was uploaded. Asked outside the transaction: the object store may take its time. */
+  async function findUploaded(request: FastifyRequest, sha256: string): Promise<{ id: string; bytes: number | undefined } | undefined> {
+    const file = await findFile(dbOf(request), principalOf(request).projectId, sha256)
+    if (!file) return undefined
+    const bytes = file.state === 'ready' ? undefined : await withDeadline('the object store', SIZE_DEADLINE_MS, (signal) => deps.objects.size(file.key, signal))
+    return { id: file.id, bytes }
+  }
 
   app.post(
     '/projects/:slug/files',
@@ -39,12 +50,14 @@ export const fileRoutes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, {
       const principal = principalOf(request)
       const { sha256, sizeBytes } = request.body
       const limits = await known.of(principal.accountId, principal.projectId)
+      const announced = await findUploaded(request, sha256)
       const answer = await once(deps, request, async (tx): Promise<Made<FileView>> => {
         const file = await ensureFile(tx, principal, sha256, sizeBytes)
         const common = { id: file.id, sha256, sizeBytes: file.sizeBytes }
         if (file.sizeBytes !== sizeBytes) throw wrongSize(`the file of this SHA-256 is ${file.sizeBytes} bytes long, not ${sizeBytes}`)
         if (file.state === 'ready') return { body: { ...common, state: 'ready', upload: null }, status: 200 }
-        const uploaded = await deps.objects.size(file.key)
+        // Of a file that went meanwhile, and is announced anew, the bytes may be going too.
+        const uploaded = file.id === announced?.id ? announced.bytes : undefined
         if (uploaded === sizeBytes) {
           await markFileReady(tx, file.id)
           return { body: { ...common, state: 'ready', upload: null }, status: 200 }

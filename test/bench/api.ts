@@ -10,6 +10,7 @@ import { createDbPool } from '#store/pool.ts'
 import { rollUpUsage } from '#store/usage.ts'
 import { createTestDatabase } from '../harness/database.ts'
 import { makeTenant } from '../harness/tenants.ts'
+import { type FloodName, sendFromOutside } from './api/floods.ts'
 import { startGatewayProcess } from './gateway.ts'
 import { median } from './median.ts'
 import { withServices } from './with-services.ts'
@@ -18,7 +19,7 @@ import { withServices } from './with-services.ts'
  * `npm run bench:api -- [--seconds N] [--rounds N] [--connections N,M]`: submits of single jobs to a gateway, of an account without
  * limits, of one whose storage is limited, and of one with a monthly limit and one of open jobs, beside a bare Fastify route that does one INSERT, all in turns in
  * one run on the same Postgres; usage is rolled up each second, as the scheduler does it. Then the submits of a quiet account
- * alone, and while another one submits as quickly as it can.
+ * alone, and while another one submits as quickly as it can, or sends the largest bodies that are read before they are refused.
  */
 const { values } = parseArgs({
   options: { seconds: { type: 'string', default: '5' }, rounds: { type: 'string', default: '3' }, connections: { type: 'string', default: '16,64' } },
@@ -60,27 +61,22 @@ async function compare(): Promise<void> {
     'a submit within limits': await tenant({ monthMicrons: 1e15, openJobs: 1e9 }),
   }
   const roller = setInterval(() => void rollUpUsage(admin), 1000)
-  for (const connections of values.connections.split(',').map(Number)) await compareAt(connections, targets)
+  for (const connections of values.connections.split(',').filter(Boolean).map(Number)) await compareAt(connections, targets)
 
   const quiet = await tenant()
-  const neighbours: Record<string, Target | undefined> = {
-    nobody: undefined,
-    'one that sends as quickly as it can': await tenant({ monthMicrons: 1e15, openJobs: 1e9 }),
-    'one that does so and may send 100 a second': await tenant({ requestsPerSecond: 100 }),
-  }
-  const paces = new Map<string, number[]>()
-  for (let round = 0; round <= rounds; round++) {
-    for (const [name, neighbour] of Object.entries(neighbours)) {
-      const noise = neighbour && fire(neighbour, 100, seconds + 1, [429])
-      const pace = await paceOf(quiet)
-      await noise
-      if (round > 0) paces.set(name, [...(paces.get(name) ?? []), pace])
-    }
-  }
-  console.log(`\na quiet account submits one job after the other, medians of ${rounds} rounds; beside it on 100 connections:`)
-  const pace = (name: string) => median(paces.get(name) ?? [])
-  for (const name of Object.keys(neighbours))
-    console.log(`${name.padEnd(44)} ${pace(name).toFixed(1).padStart(5)} ms each  ratio ${(pace(name) / pace('nobody')).toFixed(2)}`)
+  const [busy, held] = [await tenant({ monthMicrons: 1e15, openJobs: 1e9 }), await tenant({ requestsPerSecond: 100 })]
+  const flooding = await tenant()
+  const flood = (name: FloodName, connections: number) => () =>
+    sendFromOutside({ url: flooding.url.replace(/\/jobs$/, ''), key: flooding.key ?? '' }, name, connections)
+  await comparePaces(quiet, {
+    nobody: () => async () => undefined,
+    'one that submits jobs as quickly as it can': noise(busy),
+    'one that does so and may send 100 a second': noise(held),
+    '1 connection with wrong batches of 4 MiB as JSON': flood('document', 1),
+    '16 connections with such batches': flood('document', 16),
+    '16 connections with wrong batches of 45 MiB as NDJSON': flood('lines', 16),
+    '16 connections with wrong jobs of 4 MiB': flood('job', 16),
+  })
 
   clearInterval(roller)
   await gateway.stop()
@@ -115,8 +111,39 @@ async function fire({ url, key }: Target, count: number, duration: number, expec
   return result
 }
 
-/** The median milliseconds of submits one after the other. */
-async function paceOf({ url, key }: Target): Promise<number> {
+/** Begins to make noise; what it returns ends that. */
+type Noise = () => () => Promise<unknown>
+
+/** Jobs on 100 connections. */
+function noise(target: Target): Noise {
+  return () => {
+    const over = fire(target, 100, seconds + 1, [429])
+    return () => over
+  }
+}
+
+/** How quickly a quiet account's submits are answered beside each of these. */
+async function comparePaces(quiet: Target, neighbours: Record<string, Noise>): Promise<void> {
+  const paces = new Map<string, { medianMs: number; slowestMs: number }[]>()
+  for (let round = 0; round <= rounds; round++) {
+    for (const [name, begin] of Object.entries(neighbours)) {
+      const end = begin()
+      const pace = await paceOf(quiet)
+      await end()
+      if (round > 0) paces.set(name, [...(paces.get(name) ?? []), pace])
+    }
+  }
+  console.log(`\na quiet account submits one job after the other, medians of ${rounds} rounds of ${seconds} s; beside it:`)
+  const alone = median((paces.get('nobody') ?? []).map(({ medianMs }) => medianMs))
+  for (const [name, measured] of paces) {
+    const each = median(measured.map(({ medianMs }) => medianMs))
+    const slowest = median(measured.map(({ slowestMs }) => slowestMs))
+    console.log(`${name.padEnd(55)} ${each.toFixed(1).padStart(5)} ms each  ratio ${(each / alone).toFixed(2)}  slowest ${slowest.toFixed(0).padStart(4)} ms`)
+  }
+}
+
+/** The median milliseconds of submits one after the other, and the most. */
+async function paceOf({ url, key }: Target): Promise<{ medianMs: number; slowestMs: number }> {
   const times: number[] = []
   const endMs = performance.now() + seconds * 1000
   while (performance.now() < endMs) {
@@ -126,5 +153,5 @@ async function paceOf({ url, key }: Target): Promise<number> {
     if (response.status !== 201) throw new Error(`a submit was answered ${response.status}`)
     times.push(performance.now() - beganMs)
   }
-  return median(times)
+  return { medianMs: median(times), slowestMs: Math.max(...times) }
 }

@@ -1,3 +1,4 @@
+import { tmpdir } from 'node:os'
 import { Writable } from 'node:stream'
 import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
 import type { Bus } from '#bus/bus.ts'
@@ -11,6 +12,7 @@ import { createObjects, type Objects } from '#store/objects.ts'
 import { createDbPool, type DatabasePool } from '#store/pool.ts'
 import { accountDb, type TenantDb } from '#store/tenant.ts'
 import { buildApp } from '../../gateway/app.ts'
+import type { BulkOptions } from '../../gateway/bulk/options.ts'
 import type { GatewayDeps } from '../../gateway/deps.ts'
 import type { HttpOptions } from '../../gateway/http-options.ts'
 import { type Attempts, createAttempts } from './attempts.ts'
@@ -30,6 +32,8 @@ export const TEST_HTTP: HttpOptions = {
   maxHeapBytes: 0,
   maxRssBytes: 0,
 }
+/** How it takes batches. */
+export const TEST_BULK: BulkOptions = { idleMs: 60_000, spoolDir: tmpdir(), spoolBytes: 2 ** 31 }
 
 /** A gateway on a database of its own, with the real bus and object store. */
 export interface TestGateway {
@@ -92,6 +96,7 @@ export async function startGateway(change: Partial<GatewayDeps> = {}, through = 
     webhookTargets: { ports: [80, 443, 8080, 8443], allowed: [] },
     http: TEST_HTTP,
     organisationGraceSeconds: 3600,
+    bulk: TEST_BULK,
     ...change,
   }
   const app = await buildApp(deps)

@@ -5,8 +5,10 @@ import { request as httpRequest } from 'node:http'
 import { after, before, test } from 'node:test'
 import { Type } from '@sinclair/typebox'
 import { sql } from 'slonik'
+import type { RGridError } from '#core/errors.ts'
 import { sleep, withDeadline } from '#core/service/time.ts'
 import { row } from '#store/row.ts'
+import { createClient } from '../../../cli/client.ts'
 import { startGateway, type TestGateway } from '../../harness/gateway.ts'
 
 const URL_PATH = '/v1/projects/default/batches'
@@ -52,6 +54,21 @@ test('a batch that comes line by line is the same as one that comes whole', asyn
       sql.unsafe`select batch_index, name, labels, spec, state, reason, slot_hour_microns, reserved_microns from jobs where batch_id = ${id} order by batch_index`,
     )
   assert.deepEqual(await listed(a.id), await listed(b.id))
+})
+
+test('rgrid sends a batch that is too large for one document line by line, and names fields as the document does', async () => {
+  const client = createClient({ apiUrl: address, apiKey: gateway.key, source: 'a test' })
+  const params = { slug: 'default' }
+  const body = { ...HEAD, items: Array.from({ length: 20_000 }, (_, i) => ({ name: `item-${i}`, args: ['x'.repeat(250)] })) }
+  assert.ok(JSON.stringify(body).length > 5 * 2 ** 20)
+  assert.equal((await client.call('POST /v1/projects/:slug/batches', { params, body })).size, 20_000)
+  const wrong = { ...body, items: [...body.items, { name: '-' }] }
+  await assert.rejects(client.call('POST /v1/projects/:slug/batches', { params, body: wrong }), (error: RGridError) => {
+    assert.match(error.message, /^items\.20000\.name: /)
+    return error.issues[0]?.path === 'items.20000.name'
+  })
+  const headless = { ...body, template: { ...HEAD.template, timeoutSeconds: 0 } }
+  await assert.rejects(client.call('POST /v1/projects/:slug/batches', { params, body: headless }), /^RGridError: template\.timeoutSeconds: /)
 })
 
 test('empty lines and a last line without an end count for nothing', async () => {
@@ -114,17 +131,17 @@ test('a client that goes away in the middle leaves nothing behind, and others ne
     headers: { authorization: `Bearer ${gateway.key}`, 'content-type': 'application/x-ndjson' },
   })
   slow.on('error', () => undefined)
-  slow.write(`${ndjson([HEAD, ...items(5000)])}\n`)
-  await spoolsAre(1)
+  slow.write(`${ndjson([HEAD, ...items(20_000)])}\n`)
+  await untilSpools(1)
   // While it takes its time, no transaction is open: a job is stored, and its event may be relayed.
   const quick = await gateway.call('POST', '/v1/projects/default/jobs', { spec: HEAD.template })
   assert.equal(quick.statusCode, 201)
   const waiting = await gateway.admin.oneFirst(sql.type(CountRow)`
     select count(*)::int as count from outbox o where not (o.xid < pg_snapshot_xmin(pg_current_snapshot()))`)
   assert.equal(waiting, 0)
-  assert.equal(spools(), 1)
+  await untilSpools(1)
   slow.destroy()
-  await spoolsAre(0)
+  await untilSpools(0)
   assert.equal(await jobs(), before + 1)
   assert.deepEqual(
     gateway.logged.filter((entry) => entry.includes('request failed')),
@@ -133,16 +150,15 @@ test('a client that goes away in the middle leaves nothing behind, and others ne
   )
 })
 
+async function untilSpools(count: number): Promise<void> {
+  await withDeadline(`${count} spools`, 10_000, async (signal) => {
+    while (spools() !== count) await sleep(20, signal)
+  })
+}
+
 /** Files of this process that lines wait in; they have no name any more. */
 function spools(): number {
   return readdirSync('/proc/self/fd').filter((fd) => /rgrid-spool/.test(linkOf(fd))).length
-}
-
-/** Looks until there are so many. */
-function spoolsAre(count: number): Promise<void> {
-  return withDeadline(`${count} spools`, 30_000, async (signal) => {
-    while (spools() !== count) await sleep(20, signal)
-  })
 }
 
 function linkOf(fd: string): string {

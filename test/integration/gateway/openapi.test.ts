@@ -5,9 +5,9 @@ import { Ajv2020 } from 'ajv/dist/2020.js'
 import addFormats from 'ajv-formats'
 import { ERROR_CODES } from '#core/errors.ts'
 import { validateJob } from '#core/job/validate.ts'
-import { validateBatch } from '#core/job/validate-batch.ts'
 import { RUNTIMES } from '#core/runtimes.ts'
 import { OPERATIONS } from '../../../gateway/openapi/operations.ts'
+import { validateBatch } from '../../harness/batch.ts'
 import { startGateway, type TestGateway } from '../../harness/gateway.ts'
 
 interface Media {

@@ -3,8 +3,8 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { RGridError } from '#core/errors.ts'
 import { validateJob } from '#core/job/validate.ts'
-import { validateBatch } from '#core/job/validate-batch.ts'
 import { RUNTIMES } from '#core/runtimes.ts'
+import { validateBatch } from '../../harness/batch.ts'
 import { WRONG_JOBS } from '../../harness/wrong-specs.ts'
 
 const GOOD = { runtime: 'bash', command: ['true'] }

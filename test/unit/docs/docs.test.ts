@@ -4,9 +4,9 @@ import { basename, dirname, join } from 'node:path'
 import { test } from 'node:test'
 import { parse } from 'yaml'
 import { validateJob } from '#core/job/validate.ts'
-import { validateBatch } from '#core/job/validate-batch.ts'
 import { RUNTIMES } from '#core/runtimes.ts'
 import { GENERATED_DOCS, regenerate } from '../../../docs/generate.ts'
+import { validateBatch } from '../../harness/batch.ts'
 
 const root = join(import.meta.dirname, '../../..')
 const read = (path: string) => readFileSync(join(root, path), 'utf8')
