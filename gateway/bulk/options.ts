@@ -6,6 +6,8 @@ import { ConfigError } from '#core/service/config.ts'
 import type { GatewayEnv } from '../config.ts'
 
 const MAX_SPOOL_BYTES = 8 * 2 ** 30
+/** What small batches need, which wait in memory. */
+const MIN_SPOOL_BYTES = 64 * 2 ** 20
 
 /** How the gateway takes batches; part of its environment. */
 export const BulkEnv = {
@@ -34,16 +36,18 @@ export interface BulkOptions {
 }
 
 /** Reads it from the environment. Throws a ConfigError when the folder cannot be used. */
-export function bulkOptions(env: Readonly<GatewayEnv>): BulkOptions {
+export function bulkOptions(env: Pick<GatewayEnv, 'RGRID_BODY_IDLE_SECONDS' | 'RGRID_SPOOL_DIR' | 'RGRID_SPOOL_BYTES'>): BulkOptions {
   const spoolDir = env.RGRID_SPOOL_DIR ?? tmpdir()
-  return { idleMs: env.RGRID_BODY_IDLE_SECONDS * 1000, spoolDir, spoolBytes: env.RGRID_SPOOL_BYTES ?? halfOfFree(spoolDir) }
+  const free = freeBytes(spoolDir)
+  const half = Math.max(MIN_SPOOL_BYTES, Math.min(MAX_SPOOL_BYTES, Math.floor(free / 2)))
+  return { idleMs: env.RGRID_BODY_IDLE_SECONDS * 1000, spoolDir, spoolBytes: env.RGRID_SPOOL_BYTES ?? half }
 }
 
-function halfOfFree(folder: string): number {
+function freeBytes(folder: string): number {
   try {
     accessSync(folder, constants.W_OK | constants.X_OK)
     const { bavail, bsize } = statfsSync(folder)
-    return Math.min(MAX_SPOOL_BYTES, Math.floor((bavail * bsize) / 2))
+    return bavail * bsize
   } catch (error) {
     throw new ConfigError([`RGRID_SPOOL_DIR: ${folder} cannot be written: ${errorText(error)}`])
   }
