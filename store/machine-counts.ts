@@ -1,5 +1,5 @@
 import { Type } from '@sinclair/typebox'
-import { sql } from 'slonik'
+import { type FragmentSqlToken, sql } from 'slonik'
 import { maybe } from '#core/api.ts'
 import { type NodeState, PAID_NODE_STATES } from '#core/node.ts'
 import type { Db } from './pool.ts'
@@ -23,13 +23,17 @@ export interface Counted {
   hourMicrons: number
 }
 
+/** Hours that were begun between two times, at least one: so many are paid where whole hours are. */
+export function startedHours(from: FragmentSqlToken, until: FragmentSqlToken): FragmentSqlToken {
+  return sql.fragment`greatest(1, ceil(extract(epoch from ${until} - ${from}) / 3600))::int`
+}
+
 /**
  * All machines that are paid for, or are to be, of whichever provider; under `lockMachines` where something is decided by it. One
  * that has ended counts until the hour that was paid for it is over, where whole hours are paid.
  */
 export async function countedMachines(db: Db): Promise<Counted[]> {
-  const endAt = sql.fragment`coalesce(n.billed_until, n.ended_at)`
-  const paidHours = sql.fragment`greatest(1, ceil(extract(epoch from ${endAt} - n.billed_from) / 3600))::int`
+  const paidHours = startedHours(sql.fragment`n.billed_from`, sql.fragment`coalesce(n.billed_until, n.ended_at)`)
   const rows = await db.any(sql.type(row(CountedRow))`
     select name, state, server_id, hour_microns, false as ended from nodes where provider is not null and (state = 'planned' or state = any(${sql.array([...PAID_NODE_STATES], 'text')}))
     union all

@@ -1,6 +1,7 @@
 import { Type } from '@sinclair/typebox'
 import { sql } from 'slonik'
 import { newId } from '#core/ids.ts'
+import { startedHours } from './machine-counts.ts'
 import type { Tx } from './pool.ts'
 import type { Seller } from './prices.ts'
 import { row } from './row.ts'
@@ -36,7 +37,7 @@ export async function adoptOrphan(tx: Tx, seller: Seller, pool: string, orphan: 
       coalesce(c.hour_microns, ${dearest(sql.fragment`server_type = ${serverType}`)}, ${dearest(sql.fragment`true`)}, 0), 'no node knew this machine',
       -- An hour that was begun is paid whole, so the hours of one and the same machine are counted on; seconds go on where they ended.
       case when e.end_at is null then least(now(), greatest(f.first_at, ${said})) when ${billing} = 'hour' then e.start_at else e.end_at end,
-      case when e.end_at is null or ${billing} = 'second' then 0 else greatest(1, ceil(extract(epoch from e.end_at - e.start_at) / 3600)) end
+      case when e.end_at is null or ${billing} = 'second' then 0 else ${startedHours(sql.fragment`e.start_at`, sql.fragment`e.end_at`)} end
     from (select coalesce(min(valid_from), now()) as first_at from prices where provider = ${provider}) f
       left join cells c on c.provider = ${provider} and c.server_type = ${serverType} and c.location = ${location}
       left join lateral (

@@ -4,38 +4,32 @@ import { Type } from '@sinclair/typebox'
 import { pino } from 'pino'
 import { sql } from 'slonik'
 import { adoptOrphan } from '#store/orphans.ts'
-import { createDbPool, type DatabasePool } from '#store/pool.ts'
+import type { DatabasePool } from '#store/pool.ts'
 import { row } from '#store/row.ts'
 import type { Server } from '../../../../scheduler/cloud/cloud.ts'
 import { closeHours } from '../../../../scheduler/cost/closer.ts'
-import { createTestDatabase, type TestDatabase } from '../../../harness/database.ts'
 import { enrolMachines, nodeRows, roundsUntil, statesOf } from '../../../harness/machines/fleet.ts'
 import { createHttpCloud } from '../../../harness/machines/http-cloud.ts'
-import { type Provider, startProvider } from '../../../harness/machines/provider.ts'
+import type { Provider } from '../../../harness/machines/provider.ts'
 import { createRounds, planFor } from '../../../harness/machines/rounds.ts'
+import { type MachineWorld, openMachineWorld } from '../../../harness/machines/world.ts'
 
 const HOUR_MICRONS = 10_000
 const HOUR_MS = 3_600_000
 const forever = new AbortController().signal
-let database: TestDatabase
+let world: MachineWorld
 let admin: DatabasePool
 let db: DatabasePool
 let provider: Provider
 
 before(async () => {
-  database = await createTestDatabase()
-  admin = await createDbPool(database.adminUrl, 4)
-  db = await createDbPool(database.schedulerUrl, 4)
+  world = await openMachineWorld()
+  ;({ admin, db } = world)
 })
 beforeEach(async (t) => {
-  await admin.query(sql.unsafe`truncate nodes, node_hours, attempt_costs, prices, enrolment_tokens, cells, scaling, jobs cascade`)
-  provider = await startProvider()
-  if ('after' in t) t.after(() => provider.close())
+  provider = await world.fresh(t)
 })
-after(async () => {
-  await Promise.all([admin.end(), db.end()])
-  await database.drop()
-})
+after(() => world.close())
 
 const loopsFor = (wanted: number) => createRounds({ db, cloud: createHttpCloud(provider.url), log: pino({ level: 'silent' }), plan: planFor(() => wanted) })
 

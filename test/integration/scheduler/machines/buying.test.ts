@@ -3,34 +3,28 @@ import { after, before, beforeEach, test } from 'node:test'
 import { Type } from '@sinclair/typebox'
 import { pino } from 'pino'
 import { sql } from 'slonik'
-import { createDbPool, type DatabasePool } from '#store/pool.ts'
+import type { DatabasePool } from '#store/pool.ts'
 import { row } from '#store/row.ts'
 import type { MachinePlan } from '../../../../scheduler/plan/plan.ts'
-import { createTestDatabase, type TestDatabase } from '../../../harness/database.ts'
 import { assertSame, enrolMachines, nodeRows, roundsUntil, statesOf } from '../../../harness/machines/fleet.ts'
 import { createHttpCloud } from '../../../harness/machines/http-cloud.ts'
-import { anOffer, type Provider, startProvider } from '../../../harness/machines/provider.ts'
+import { anOffer, type Provider } from '../../../harness/machines/provider.ts'
 import { createRounds, planFor, type Rounds, type RoundsOptions } from '../../../harness/machines/rounds.ts'
+import { type MachineWorld, openMachineWorld } from '../../../harness/machines/world.ts'
 
-let database: TestDatabase
+let world: MachineWorld
 let admin: DatabasePool
 let db: DatabasePool
 let provider: Provider
 
 before(async () => {
-  database = await createTestDatabase()
-  admin = await createDbPool(database.adminUrl, 4)
-  db = await createDbPool(database.schedulerUrl, 4)
+  world = await openMachineWorld()
+  ;({ admin, db } = world)
 })
 beforeEach(async (t) => {
-  await admin.query(sql.unsafe`truncate nodes, enrolment_tokens, cells, scaling, jobs cascade`)
-  provider = await startProvider()
-  if ('after' in t) t.after(() => provider.close())
+  provider = await world.fresh(t)
 })
-after(async () => {
-  await Promise.all([admin.end(), db.end()])
-  await database.drop()
-})
+after(() => world.close())
 
 const loopsFor = (wanted: number | (() => number), change: Partial<RoundsOptions> = {}): Rounds =>
   createRounds({

@@ -4,34 +4,28 @@ import { Type } from '@sinclair/typebox'
 import { pino } from 'pino'
 import { sql } from 'slonik'
 import { recordServer } from '#store/machines.ts'
-import { createDbPool, type DatabasePool } from '#store/pool.ts'
+import type { DatabasePool } from '#store/pool.ts'
 import { row } from '#store/row.ts'
 import { closeHours } from '../../../../scheduler/cost/closer.ts'
-import { createTestDatabase, type TestDatabase } from '../../../harness/database.ts'
 import { enrolMachines, nodeRows, roundsUntil, statesOf } from '../../../harness/machines/fleet.ts'
 import { createHttpCloud } from '../../../harness/machines/http-cloud.ts'
-import { type Provider, startProvider } from '../../../harness/machines/provider.ts'
+import type { Provider } from '../../../harness/machines/provider.ts'
 import { createRounds, planFor } from '../../../harness/machines/rounds.ts'
+import { type MachineWorld, openMachineWorld } from '../../../harness/machines/world.ts'
 
-let database: TestDatabase
+let world: MachineWorld
 let admin: DatabasePool
 let db: DatabasePool
 let provider: Provider
 
 before(async () => {
-  database = await createTestDatabase()
-  admin = await createDbPool(database.adminUrl, 4)
-  db = await createDbPool(database.schedulerUrl, 4)
+  world = await openMachineWorld()
+  ;({ admin, db } = world)
 })
 beforeEach(async (t) => {
-  await admin.query(sql.unsafe`truncate nodes, node_hours, enrolment_tokens, cells, scaling, jobs cascade`)
-  provider = await startProvider()
-  if ('after' in t) t.after(() => provider.close())
+  provider = await world.fresh(t)
 })
-after(async () => {
-  await Promise.all([admin.end(), db.end()])
-  await database.drop()
-})
+after(() => world.close())
 
 const loopsFor = (wanted: () => number, maxNodes = 10) =>
   createRounds({
